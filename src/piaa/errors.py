@@ -1,6 +1,6 @@
 """The errors piaa raises on purpose; everything else that escapes is a defect.
 
-Each message names what was wrong, where, and what to do. A command line shows the message alone, without a traceback.
+Each message names what was wrong, where, and what to do; a command line shows it alone, without a traceback.
 """
 
 from __future__ import annotations
@@ -40,4 +40,4 @@ class ClassifierError(PiaaError):
 
 
 class InputError(PiaaError):
-    """What the user asked for cannot be done: no such folder, nothing in it, an output that cannot be written."""
+    """What the user asked for cannot be done: no such folder, nothing in it, an output not writable."""
