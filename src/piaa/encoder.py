@@ -1,0 +1,64 @@
+"""One pass over the tower gives both embeddings: the plain [CLS] and the front-end's patches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from piaa.front_ends import FrontEnd, Trace, get_front_end
+from piaa.towers.base import Grid, Tower
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What one batch of images became. Nothing is normalised; everything is float32.
+
+    Attributes:
+        cls: image embeddings, `N x d`, those of the unchanged tower.
+        patches: the front-end's patch embeddings, `N x M x d`, row-major over the grid.
+        grid: (rows, columns), M = rows * columns.
+    """
+
+    cls: Tensor
+    patches: Tensor
+    grid: Grid
+
+
+class Encoder(nn.Module):
+    """A frozen tower with a front-end (PIAA section 4.3).
+
+    Blocks 1 to L-1 run once; then the last block runs plainly, as far as [CLS] needs it, and as the front-end
+    rewrites it. The result for an image does not depend on the batch that it is in.
+
+    Args:
+        tower: the image tower; its dtype and device are the encoder's.
+        front_end: a name of `piaa.front_ends.FRONT_ENDS`, or a `FrontEnd`.
+
+    Raises:
+        ModelError: for a front-end that does not exist.
+    """
+
+    def __init__(self, tower: Tower, front_end: FrontEnd | str = "sc-clip") -> None:
+        super().__init__()
+        self.tower = tower.eval()
+        self.front_end = get_front_end(front_end) if isinstance(front_end, str) else front_end
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Encoded:
+        """Encode normalised images `N x 3 x H x W`; H and W are multiples of the patch, square or not.
+
+        Raises:
+            InputError: when they are not.
+        """
+        tower = self.tower
+        tokens, grid = tower.embed(images.to(device=tower.device, dtype=tower.dtype))
+        needed = self.front_end.needs(tower.depth)
+        states = {0: tokens} if 0 in needed else {}
+        for number in range(1, tower.depth):
+            tokens = tower.block(number - 1, tokens, grid)
+            if number in needed:
+                states[number] = tokens
+        patches = self.front_end(tower, Trace(states, grid))
+        return Encoded(tower.last_block_cls(tokens, grid).float(), patches.float(), grid)

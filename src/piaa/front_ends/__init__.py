@@ -1,0 +1,27 @@
+"""Front-ends: where the patch embeddings come from (PIAA section 4.3, table 3)."""
+
+from __future__ import annotations
+
+from piaa.errors import ModelError
+from piaa.front_ends.base import FrontEnd, Trace, scaled_block
+from piaa.front_ends.clip import CLIP
+from piaa.front_ends.itaclip import ITACLIP
+from piaa.front_ends.scclip import SCCLIP
+from piaa.front_ends.sclip import SCLIP
+
+__all__ = ["FRONT_ENDS", "FrontEnd", "Trace", "get_front_end", "scaled_block"]
+
+FRONT_ENDS: dict[str, FrontEnd] = {front_end.name: front_end for front_end in (CLIP, SCLIP, ITACLIP, SCCLIP)}
+"""Every front-end by the name that users write."""
+
+
+def get_front_end(name: str) -> FrontEnd:
+    """The front-end of that name.
+
+    Raises:
+        ModelError: naming those that exist.
+    """
+    try:
+        return FRONT_ENDS[name.lower()]
+    except KeyError:
+        raise ModelError(f"no front-end is called {name!r}; choose one of: {', '.join(FRONT_ENDS)}") from None

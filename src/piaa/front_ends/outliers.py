@@ -1,0 +1,82 @@
+"""Outlier patches: which they are (local outlier factor) and how they are repaired. Everything per image.
+
+The score is the published code's: a patch's own k-distance stands where Breunig et al. (2000), and
+scikit-learn, take the greater of the distance and the neighbour's k-distance. So the factor is the mean ratio
+of a patch's squared distance to its k-th neighbour and its neighbours' distances to theirs. The choice of
+patches differs from the textbook's: with the textbook's the golden numbers of SC-CLIP are missed by 17%.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+NEIGHBOURS = 30
+PERCENT_KEPT = 95
+_TINY = 1e-10
+
+
+def outlier_scores(patches: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:
+    """Local outlier factor of every patch among the patches of its own image.
+
+    Args:
+        patches: `N x M x D`.
+        neighbours: neighbours to compare with; at most M - 1 are used.
+
+    Returns:
+        `N x M`, float32, about 1 for ordinary patches, larger for outliers. All 1 where M is 1.
+    """
+    patches = patches.float()
+    count = patches.shape[1]
+    neighbours = min(neighbours, count - 1)
+    if neighbours < 1:
+        return patches.new_ones(patches.shape[:2])
+    distances = torch.cdist(patches, patches, compute_mode="donot_use_mm_for_euclid_dist").square()
+    distances = distances + torch.diag(
+        distances.new_full((count,), torch.inf)
+    )  # a patch is not its own neighbour
+    nearest, indices = distances.sort(dim=-1, stable=True)
+    density = 1 / nearest[..., neighbours - 1].clamp_min(_TINY)
+    around = density[:, None, :].expand(-1, count, -1).gather(2, indices[..., :neighbours])
+    return around.mean(dim=-1) / density
+
+
+def outlier_mask(scores: Tensor) -> Tensor:
+    """The patches whose score lies strictly above the image's own 95th percentile.
+
+    Equal scores stay on the same side, so a featureless image has no outliers, and the choice depends on no
+    order.
+
+    Args:
+        scores: `N x M`.
+
+    Returns:
+        `N x M`, bool; at most `M - 1 - floor(0.95 (M - 1))` are True in a row.
+    """
+    rank = PERCENT_KEPT * (scores.shape[1] - 1) // 100
+    return scores > scores.sort(dim=-1).values[:, rank : rank + 1]
+
+
+def repair(patches: Tensor, outliers: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Replace each outlier by the mean of those of its 8 neighbours in the grid that are not outliers.
+
+    An outlier with outliers alone around it stays as it is.
+
+    Args:
+        patches: `N x M x D` in row-major order.
+        outliers: `N x M`, bool.
+        grid: (rows, columns), M = rows * columns.
+    """
+    image = patches.mT.reshape(len(patches), -1, *grid)
+    valid = (~outliers).to(patches.dtype).reshape(-1, 1, *grid)
+
+    def around(values: Tensor) -> Tensor:  # the sum over the 3 x 3 window; the centre, an outlier, counts 0
+        padded = F.pad(values, (1, 1, 1, 1))
+        rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
+        return rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+
+    count = around(valid)
+    mean = around(image * valid) / count.clamp_min(1)
+    replaced = (valid == 0) & (count > 0)
+    return torch.where(replaced, mean, image).flatten(2).mT

@@ -1,0 +1,32 @@
+"""Image towers taken apart: one small adapter per family, all with the same `Tower` face."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from piaa.errors import ModelError
+from piaa.towers.base import Grid, Tower
+from piaa.towers.openai import openai_visual
+
+__all__ = ["Grid", "Tower", "build_tower", "openai_visual"]
+
+
+def build_tower(visual: Any) -> Tower:
+    """The adapter for an open_clip image tower.
+
+    Args:
+        visual: `model.visual` of an open_clip model, or what `openai_visual` gives.
+
+    Raises:
+        ModelError: naming the kind of tower, when it is not a vision transformer with patch tokens.
+    """
+    from open_clip.transformer import VisionTransformer
+
+    from piaa.towers.open_clip_vit import OpenClipTower
+
+    if isinstance(visual, VisionTransformer):
+        return OpenClipTower(visual)
+    raise ModelError(
+        f"image towers of type {type(visual).__name__} are not supported: PIAA needs the patch tokens of a "
+        "vision transformer; `piaa models` lists those that work"
+    )

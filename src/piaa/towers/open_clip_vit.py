@@ -1,0 +1,93 @@
+"""open_clip's own VisionTransformer: OpenAI, LAION, DataComp, MetaCLIP, CLIPA, DFN and most others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from piaa.errors import ModelError
+from piaa.towers.base import Grid, Tower
+from piaa.towers.positions import resample_positions
+
+
+class OpenClipTower(Tower):
+    """A `Tower` over the weights of an `open_clip.transformer.VisionTransformer`, which it does not change.
+
+    Args:
+        visual: the image tower of an open_clip model.
+
+    Raises:
+        ModelError: for attentional pooling (CoCa) and for open_clip's custom blocks.
+    """
+
+    def __init__(self, visual: Any) -> None:
+        super().__init__()
+        if visual.attn_pool is not None:
+            raise ModelError(
+                "image towers that end in attentional pooling (CoCa) are not supported: their patches "
+                "share no space with the text; use a plain CLIP ViT"
+            )
+        blocks = visual.transformer.resblocks
+        if not isinstance(blocks[0].attn, nn.MultiheadAttention):
+            raise ModelError(
+                f"blocks of type {type(blocks[0]).__name__} are not supported; use a plain CLIP ViT"
+            )
+        if visual.pool_type not in ("tok", "avg"):
+            raise ModelError(
+                f"pooling {visual.pool_type!r} is not supported; use a CLIP ViT with a [CLS] token"
+            )
+        self.visual = visual.eval()
+        self.depth = len(blocks)
+        self.width = int(visual.conv1.out_channels)
+        self.heads = int(blocks[0].attn.num_heads)
+        self.patch_size = (int(visual.patch_size[0]), int(visual.patch_size[1]))
+        self.image_size = (int(visual.image_size[0]), int(visual.image_size[1]))
+        self.prefix_tokens = 1
+        self.embed_dim = int(visual.output_dim)
+        self.pools_all_tokens = visual.pool_type == "avg"
+
+    def embed(self, images: Tensor) -> tuple[Tensor, Grid]:  # noqa: D102 (the base class says it)
+        grid = self.grid_of(images)
+        patches = self.visual.conv1(images).flatten(2).transpose(1, 2)
+        cls = self.visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        cls_position, positions = self.visual.positional_embedding.to(patches.dtype).split(
+            [1, len(self.visual.positional_embedding) - 1]
+        )
+        trained = (int(self.visual.grid_size[0]), int(self.visual.grid_size[1]))
+        positions = torch.cat([cls_position, resample_positions(positions, trained, grid)])
+        return self.visual.ln_pre(torch.cat([cls, patches], dim=1) + positions), grid
+
+    def block(self, index: int, tokens: Tensor, grid: Grid) -> Tensor:  # noqa: D102
+        block, transformer = self.visual.transformer.resblocks[index], self.visual.transformer
+        if transformer.batch_first:
+            return block(tokens)  # type: ignore[no-any-return]
+        return block(tokens.transpose(0, 1)).transpose(0, 1)  # type: ignore[no-any-return]
+
+    def qkv(self, index: int, tokens: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:  # noqa: D102
+        block = self.visual.transformer.resblocks[index]
+        projected = F.linear(block.ln_1(tokens), block.attn.in_proj_weight, block.attn.in_proj_bias)
+        q, k, v = (self.split_heads(part) for part in projected.chunk(3, dim=-1))
+        return q, k, v
+
+    def attention_out(self, index: int, heads_output: Tensor) -> Tensor:  # noqa: D102
+        block = self.visual.transformer.resblocks[index]
+        return block.ls_1(block.attn.out_proj(self.join_heads(heads_output)))  # type: ignore[no-any-return]
+
+    def mlp(self, index: int, tokens: Tensor) -> Tensor:  # noqa: D102
+        block = self.visual.transformer.resblocks[index]
+        return block.ls_2(block.mlp(block.ln_2(tokens)))  # type: ignore[no-any-return]
+
+    def project(self, tokens: Tensor) -> Tensor:  # noqa: D102
+        projected: Tensor = self.visual.ln_post(tokens)
+        projection: Tensor = self.visual.proj
+        return projected @ projection
+
+    def cls_embedding(self, tokens: Tensor) -> Tensor:  # noqa: D102
+        if self.pools_all_tokens and self.visual.final_ln_after_pool:
+            return self.project(tokens[:, 1:].mean(dim=1))
+        if self.pools_all_tokens:  # norm, mean, projection
+            return self.project(tokens[:, 1:]).mean(dim=1)
+        return self.project(tokens[:, 0])
