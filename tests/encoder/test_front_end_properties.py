@@ -73,6 +73,16 @@ def test_a_front_end_reads_no_more_than_it_says(tower, pool, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [(64, 64), (48, 80), (112, 112)])
+def test_rounding_alone_does_not_change_sides(tower, name, size):
+    """Noise of 1e-6, as another device or library brings, moves no patch by more than its like."""
+    images = torch.randn(6, 3, *size, generator=torch.Generator().manual_seed(4))
+    noisy = images + 1e-6 * torch.randn(images.shape, generator=torch.Generator().manual_seed(5))
+    moved = (Encoder(tower, name)(images).patches - Encoder(tower, name)(noisy).patches).abs().amax(dim=(1, 2))
+    assert moved.max() < 2e-5
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("layers", [2, 3, 8, 24])
 def test_any_depth(name, layers):
     tower = build_tower(small_visual(layers=layers))

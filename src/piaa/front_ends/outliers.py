@@ -22,14 +22,17 @@ def outlier_scores(patches: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:
 
     Args:
         patches: `N x M x D`.
-        neighbours: neighbours to compare with; at most M - 1 are used.
+        neighbours: neighbours to compare with. Where an image has no more patches than that, half of the others:
+            with all of them only the farthest distance would count, which the two ends of it share, so that
+            rounding would choose between them.
 
     Returns:
-        `N x M`, float32, about 1 for ordinary patches, larger for outliers. All 1 where M is 1.
+        `N x M`, float32, about 1 for ordinary patches, larger for outliers. All 1 where M is 1 or 2.
     """
     patches = patches.float()
     count = patches.shape[1]
-    neighbours = min(neighbours, count - 1)
+    if neighbours >= count - 1:
+        neighbours = (count - 1) // 2
     if neighbours < 1:
         return patches.new_ones(patches.shape[:2])
     distances = torch.cdist(patches, patches, compute_mode="donot_use_mm_for_euclid_dist").square()
