@@ -1,0 +1,277 @@
+"""Train the embedded model: CLIP's contrastive loss on (drawn scene, caption) pairs, through the [CLS] token alone.
+
+    python training/draw_shards.py --single-large 30000 --single 70000 --pair 50000 --scene 70000
+    python training/train_embedded.py --images 1000000
+
+Checkpoints every `--save-every` images to `--run` and resumes from the newest one; the curve goes to `curve.jsonl`.
+Nothing here looks at a patch token but the reported measure `patch_map`, which no gradient flows from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from captions import caption, vocabulary
+from open_clip.model import CLIP
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multilabel_average_precision
+
+from piaa.scenes import OBJECTS
+
+HERE = Path(__file__).parent
+KINDS = ("single-large", "single", "pair", "scene")
+# (from this share of the run on, chance of each kind of scene, patch dropout)
+CURRICULUM = (
+    (0.00, (1.0, 0.0, 0.0, 0.0), 0.5),
+    (0.08, (0.4, 0.6, 0.0, 0.0), 0.5),
+    (0.20, (0.1, 0.55, 0.25, 0.1), 0.5),
+    (0.40, (0.0, 0.42, 0.25, 0.33), 0.5),
+    (0.92, (0.0, 0.42, 0.25, 0.33), 0.0),
+)
+
+
+class Shards:
+    """Pre-drawn scenes of every kind; `batch` is a function of (seed, step) alone."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.images: dict[str, np.ndarray] = {}
+        self.objects: dict[str, list] = {}
+
+    def _open(self, kind: str) -> None:
+        if kind not in self.images:
+            while not (self.root / f"{kind}.npy").exists():  # still being drawn
+                time.sleep(5)
+            self.images[kind] = np.load(self.root / f"{kind}.npy", mmap_mode="r")
+            self.objects[kind] = json.loads((self.root / f"{kind}.json").read_text())
+
+    def batch(self, size: int, chances: tuple[float, ...], rng: np.random.Generator) -> tuple[Tensor, list[str]]:
+        kinds = rng.choice(len(KINDS), size, p=chances)
+        images, captions = [], []
+        for number in kinds:
+            kind = KINDS[number]
+            self._open(kind)
+            index = int(rng.integers(len(self.images[kind])))
+            images.append(self.images[kind][index])
+            captions.append(caption([tuple(thing) for thing in self.objects[kind][index]], rng))
+        return torch.from_numpy(np.stack(images)), captions
+
+
+def normalise(images: Tensor, config: dict) -> Tensor:
+    mean, std = (torch.tensor(config["preprocess_cfg"][key]).view(3, 1, 1) for key in ("mean", "std"))
+    return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
+def augment(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """One crop (scale 0.85 to 1, any place), at times a flip, and brightness and contrast, shared by the batch's quarter."""
+    parts = []
+    for part in images.chunk(4):
+        side = part.shape[-1]
+        crop = int(rng.integers(round(side * 0.85), side + 1))
+        y, x = rng.integers(0, side - crop + 1, 2)
+        window = part[:, :, y : y + crop, x : x + crop]
+        window = F.interpolate(window, size=(side, side), mode="bilinear", align_corners=False)
+        if rng.random() < 0.5:
+            window = window.flip(-1)
+        parts.append(window * float(rng.uniform(0.85, 1.15)) + float(rng.normal(0, 0.08)))
+    return torch.cat(parts)
+
+
+def build_model(config: dict, seed: int) -> tuple[CLIP, Tensor]:
+    """The model with compact token embeddings, and the token ids that its rows stand for."""
+    torch.manual_seed(seed)
+    model = CLIP(**{**config["model_cfg"], "text_cfg": {**config["model_cfg"]["text_cfg"]}})
+    for module in model.visual.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+        if isinstance(module, nn.MultiheadAttention):
+            nn.init.xavier_uniform_(module.in_proj_weight, gain=math.sqrt(2))
+    nn.init.normal_(model.visual.class_embedding, std=0.01)
+    nn.init.normal_(model.visual.positional_embedding, std=0.02)
+    tokenizer = open_clip.SimpleTokenizer(context_length=config["model_cfg"]["text_cfg"]["context_length"])
+    used = torch.unique(torch.cat([tokenizer(text).flatten() for text in vocabulary()]))
+    model.token_embedding = nn.Embedding(len(used), model.token_embedding.weight.shape[1])
+    nn.init.normal_(model.token_embedding.weight, std=0.05)
+    return model, used
+
+
+def clip_loss(image: Tensor, text: Tensor, scale: Tensor, same: Tensor) -> Tensor:
+    """The symmetric contrastive loss; pairs whose captions are letter for letter the same are positives of each other."""
+    logits = scale * image @ text.T
+    target = same / same.sum(dim=1, keepdim=True)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+class Text:
+    """Tokenises into the compact vocabulary."""
+
+    def __init__(self, used: Tensor, length: int) -> None:
+        self.tokenizer = open_clip.SimpleTokenizer(context_length=length)
+        self.remap = torch.zeros(49408, dtype=torch.long)
+        self.remap[used] = torch.arange(len(used))
+        self.cache: dict[str, Tensor] = {}
+
+    def __call__(self, captions: list[str]) -> Tensor:
+        return torch.stack([self._one(text) for text in captions])
+
+    def _one(self, text: str) -> Tensor:
+        if text not in self.cache:
+            if len(self.cache) > 200_000:
+                self.cache.clear()
+            self.cache[text] = self.remap[self.tokenizer(text)[0]]
+        return self.cache[text]
+
+
+def encode_text(model: CLIP, compact: Tensor) -> Tensor:
+    """Unit-length text embeddings; compact ids keep the order of ids, so arg-max pooling still finds the end token."""
+    return F.normalize(model.encode_text(compact), dim=-1)
+
+
+@torch.no_grad()
+def validate(model: CLIP, text: Text, root: Path, config: dict) -> dict[str, float]:
+    """[CLS] accuracy on single objects; [CLS] and text-patch mAP on crowded scenes of the validation split."""
+    model.eval()
+    prompts = encode_text(model, text([f"a photo of a {kind.name}" for kind in OBJECTS]))
+    result: dict[str, float] = {}
+    for kind in ("single", "scene"):
+        if not (root / f"{kind}.npy").exists():
+            continue
+        images = torch.from_numpy(np.load(root / f"{kind}.npy"))
+        objects = json.loads((root / f"{kind}.json").read_text())
+        truth = torch.zeros(len(images), len(OBJECTS), dtype=torch.long)
+        for row, things in enumerate(objects):
+            for thing in things:
+                truth[row, thing[0]] = 1
+        model.visual.output_tokens = True
+        cls, patches = zip(*(model.visual(normalise(part, config)) for part in images.split(100)), strict=True)
+        model.visual.output_tokens = False
+        cls_logits = F.normalize(torch.cat(cls), dim=-1) @ prompts.T
+        patch_logits = (F.normalize(torch.cat(patches) @ model.visual.proj, dim=-1) @ prompts.T)
+        pooled = (60 * patch_logits).softmax(-1).amax(1)
+        for name, scores in (("cls", (60 * cls_logits).softmax(-1)), ("patch", pooled)):
+            if kind == "single":
+                result[f"single_{name}_top1"] = (truth.gather(1, scores.argmax(1, keepdim=True))).float().mean().item()
+            result[f"{kind}_{name}_map"] = multilabel_average_precision(scores, truth, len(OBJECTS)).item() * 100
+    model.train()
+    return result
+
+
+def export(model: CLIP, used: Tensor, config: dict, out: Path) -> None:
+    """Write open_clip's local-dir format: float16 weights; words never seen in training have zero embeddings."""
+    from safetensors.torch import save_file
+
+    state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    compact = state["token_embedding.weight"]
+    full = torch.zeros(config["model_cfg"]["text_cfg"]["vocab_size"], compact.shape[1])
+    full[used] = compact
+    state["token_embedding.weight"] = full
+    state.pop("attn_mask", None)
+    out.mkdir(parents=True, exist_ok=True)
+    half = {name: value.half().contiguous() for name, value in state.items()}
+    save_file(half, str(out / "open_clip_model.safetensors.partial"))
+    os.replace(out / "open_clip_model.safetensors.partial", out / "open_clip_model.safetensors")
+    (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def stage(progress: float) -> tuple[tuple[float, ...], float]:
+    current = [row for row in CURRICULUM if row[0] <= progress][-1]
+    return current[1], current[2]
+
+
+def learning_rate(peak: float, step: int, progress: float, warmup: int = 400) -> float:
+    """Linear warm-up, constant, then linear decay to a hundredth over the last third."""
+    return peak * min(1.0, step / warmup) * max(0.01, min(1.0, (1.0 - progress) / 0.35))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=1_000_000, help="length of the run, in images")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--shards", type=Path, default=Path(".work/shards"))
+    parser.add_argument("--validation", type=Path, default=Path(".work/validation"))
+    parser.add_argument("--run", type=Path, default=Path(".work/run"))
+    parser.add_argument("--save-every", type=int, default=25_600)
+    parser.add_argument("--no-compile", action="store_true")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse()
+    config = json.loads((HERE / "config.json").read_text())
+    arguments.run.mkdir(parents=True, exist_ok=True)
+    model, used = build_model(config, arguments.seed)
+    text = Text(used, config["model_cfg"]["text_cfg"]["context_length"])
+    decay = [p for n, p in model.named_parameters() if p.ndim >= 2 and "embedding" not in n]
+    rest = [p for n, p in model.named_parameters() if p.ndim < 2 or "embedding" in n]
+    groups = [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=arguments.lr, betas=(0.9, 0.98), fused=True)
+    seen = resume(arguments.run, model, optimiser)
+    shards = Shards(arguments.shards)
+    visual, current_dropout = model.visual, -1.0
+    begin, losses = time.time(), []
+    while seen < arguments.images:
+        step, progress = seen // arguments.batch, seen / arguments.images
+        chances, dropout = stage(progress)
+        if dropout != current_dropout:
+            model.visual.patch_dropout = open_clip.transformer.PatchDropout(dropout) if dropout else nn.Identity()
+            visual = model.visual if arguments.no_compile else torch.compile(model.visual)
+            current_dropout = dropout
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(arguments.lr, step, progress)
+        rng = np.random.default_rng((arguments.seed, step))
+        torch.manual_seed(arguments.seed * 1_000_003 + step)
+        pixels, captions = shards.batch(arguments.batch, chances, rng)
+        numbers = torch.tensor([captions.index(line) for line in captions])
+        same = (numbers[:, None] == numbers[None, :]).float()
+        image = F.normalize(visual(augment(normalise(pixels, config), rng)), dim=-1)
+        loss = clip_loss(image, encode_text(model, text(captions)), model.logit_scale.exp(), same)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(0, math.log(100))
+        losses.append(loss.item())
+        seen += arguments.batch
+        if seen % arguments.save_every < arguments.batch or seen >= arguments.images:
+            row = {"images": seen, "loss": float(np.mean(losses)), "scale": model.logit_scale.exp().item()}
+            row |= validate(model, text, arguments.validation, config)
+            row["seconds"] = round(time.time() - begin)
+            losses = []
+            save(arguments.run, model, optimiser, seen, row)
+            export(model, used, config, arguments.run / "export")
+            print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}), flush=True)
+
+
+def save(run: Path, model: CLIP, optimiser: torch.optim.Optimizer, seen: int, row: dict) -> None:
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen}
+    torch.save(state, run / "checkpoint.partial")
+    os.replace(run / "checkpoint.partial", run / "checkpoint.pt")
+    with (run / "curve.jsonl").open("a") as curve:
+        curve.write(json.dumps(row) + "\n")
+
+
+def resume(run: Path, model: CLIP, optimiser: torch.optim.Optimizer) -> int:
+    path = run / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["seen"])
+
+
+if __name__ == "__main__":
+    main()
