@@ -1,0 +1,35 @@
+# Two commands: `make demo` and `make test`. Both create what they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEED ?= 7
+OUT ?= demo-output
+
+.PHONY: demo test check bench clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("piaa needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade-strategy only-if-needed \
+		--constraint constraints.txt --editable . \
+		pytest hypothesis ruff mypy
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/piaa demo --seed $(SEED) --out $(OUT)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/recipes.py
+	$(BIN)/python benchmarks/embedded.py --seeds 11 12 13
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist *.egg-info

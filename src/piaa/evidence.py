@@ -1,0 +1,199 @@
+"""All that fitting remembers of the unlabelled images, in bounded memory, mergeable in any order.
+
+- `Bank`: the patches of least entropy per class, for PVCL (eq. 6).
+- `Moments`: sums of the patches and of the [CLS] embeddings, which give the exact spread of any linear logits.
+- `Sample`: a fixed number of whole images, chosen by a hash of their index, for what needs whole images (thresholds).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from piaa import pvcl
+from piaa.bank import Bank
+from piaa.recipes import Recipe, Scales
+
+SAMPLE_BYTES = 256 * 2**20  # of patches in float16
+
+
+class Moments:
+    """Count, sum and second moment of unit-length vectors, in float64: O(d^2) however many."""
+
+    def __init__(self, dim: int) -> None:
+        self.count = torch.zeros((), dtype=torch.float64)
+        self.total = torch.zeros(dim, dtype=torch.float64)
+        self.second = torch.zeros(dim, dim, dtype=torch.float64)
+
+    def update(self, vectors: Tensor) -> None:
+        """Add n x d vectors."""
+        wide = vectors.to("cpu", torch.float64)
+        self.count += len(wide)
+        self.total += wide.sum(dim=0)
+        self.second += wide.T @ wide
+
+    def merge(self, other: Moments) -> None:
+        """Add what another one has seen."""
+        self.count += other.count
+        self.total += other.total
+        self.second += other.second
+
+    def spread(self, weight: Tensor, bias: Tensor | None = None) -> float:
+        """Standard deviation over classes, within one vector, of the logits W x + b; the mean square over all vectors.
+
+        This is what a softmax feels: a shift common to all classes does not count.
+        """
+        if float(self.count) == 0:
+            return 0.0
+        w = weight.to("cpu", torch.float64)
+        w = w - w.mean(dim=0)
+        b = torch.zeros(len(w), dtype=torch.float64) if bias is None else bias.to("cpu", torch.float64)
+        b = b - b.mean()
+        square = torch.einsum("cd,de,ce->c", w, self.second / self.count, w)
+        square = square + 2 * b * (w @ (self.total / self.count)) + b**2
+        return float(square.mean().clamp(min=0).sqrt())
+
+
+class Sample:
+    """The `size` images of smallest hash among those met: the same ones whatever the order or the split.
+
+    Args:
+        size: images to keep at most.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.key = torch.zeros(0, dtype=torch.int64)
+        self.image = torch.zeros(0, dtype=torch.int64)
+        self.cls: Tensor | None = None
+        self.patches: Tensor | None = None
+
+    def update(self, cls: Tensor, patches: Tensor, images: Tensor) -> None:
+        """Offer images by their index: N x d, N x M x d and N."""
+        if self.cls is None:  # the first batch says how large an image is
+            self.size = max(1, min(self.size, SAMPLE_BYTES // (2 * patches[0].numel())))
+        key = _hash(images)
+        if len(self.key) >= self.size:
+            small = key <= self.key[-1]
+            if not bool(small.any()):
+                return
+            cls, patches, images, key = cls[small], patches[small], images[small], key[small]
+        self._keep(key, images.to(torch.int64), cls.to("cpu", torch.float16), patches.to("cpu", torch.float16))
+
+    def merge(self, other: Sample) -> None:
+        """Take over the other's images where they come first."""
+        if other.cls is not None and other.patches is not None:
+            self.size = min(self.size, other.size)
+            self._keep(other.key, other.image, other.cls, other.patches)
+
+    def _keep(self, key: Tensor, image: Tensor, cls: Tensor, patches: Tensor) -> None:
+        if self.cls is not None and self.patches is not None:
+            key, image = torch.cat([self.key, key]), torch.cat([self.image, image])
+            cls, patches = torch.cat([self.cls, cls]), torch.cat([self.patches, patches])
+        order = torch.argsort(key, stable=True)[: self.size]
+        self.key, self.image, self.cls, self.patches = key[order], image[order], cls[order], patches[order]
+
+
+def _hash(images: Tensor) -> Tensor:
+    """A well-mixed int64 of each index (splitmix64, wrapping)."""
+    x = images.to("cpu", torch.int64) * -7046029254386353131 + 0x1234567
+    x = (x ^ (x >> 30)) * -4658895280553007687
+    x = (x ^ (x >> 27)) * -7723592293110705685
+    return x ^ (x >> 31)
+
+
+class Evidence:
+    """What one pass over unlabelled images leaves behind.
+
+    Args:
+        classes: C.
+        dim: d.
+        bank_size: K.
+        sample_images: whole images kept at most (fewer where they would take more than 256 MiB).
+    """
+
+    def __init__(self, classes: int, dim: int, bank_size: int = 512, sample_images: int = 2000) -> None:
+        self.bank = Bank(classes, bank_size, dim)
+        self.patch_moments, self.cls_moments = Moments(dim), Moments(dim)
+        self.sample = Sample(sample_images)
+
+    def update(
+        self, cls: Tensor, patches: Tensor, images: Tensor, prototypes: Tensor, text_scale: float
+    ) -> None:
+        """Take in a batch.
+
+        Args:
+            cls: N x d, raw.
+            patches: N x M x d, raw.
+            images: N int64, the index of each image in the whole run; it decides ties and the sample.
+            prototypes: C x d, unit length.
+            text_scale: s_text of stage I.
+        """
+        number, tokens, dim = patches.shape
+        unit = F.normalize(patches.float(), dim=-1).reshape(-1, dim)
+        places = torch.stack(
+            [images.repeat_interleave(tokens), torch.arange(tokens).repeat(number)], dim=1
+        )
+        # rows by pieces, so that a large vocabulary does not make an N M x C tensor
+        for rows in pvcl.row_chunks(len(unit), len(prototypes)):
+            probabilities = pvcl.text_probabilities(unit[rows], prototypes, text_scale)
+            self.bank.update(unit[rows], probabilities, places[rows])
+        self.patch_moments.update(unit)
+        self.cls_moments.update(F.normalize(cls.float(), dim=-1))
+        self.sample.update(cls, patches, images)
+
+    def merge(self, other: Evidence) -> None:
+        """Take over what another one has seen; the result does not depend on the order of merging."""
+        self.bank.merge(other.bank)
+        self.patch_moments.merge(other.patch_moments)
+        self.cls_moments.merge(other.cls_moments)
+        self.sample.merge(other.sample)
+
+    @property
+    def images(self) -> int:
+        """Images seen."""
+        return int(self.cls_moments.count)
+
+    def learn(self, prototypes: Tensor, recipe: Recipe) -> pvcl.PVCLResult:
+        """Stages I to III of algorithm 1 on the bank."""
+        rows = self.bank.contents()
+        purifier = pvcl.PURIFIERS[recipe.purifier]
+        return pvcl.learn_classifier(
+            rows["patches"], rows["classes"], rows["confidence"], prototypes, purifier, recipe.purify_scale
+        )
+
+    def scales(self, result: pvcl.PVCLResult, prototypes: Tensor, recipe: Recipe) -> Scales:
+        """The scales of inference by the recipe's rule, from the spreads on the unlabelled images."""
+        return recipe.scales.resolve(
+            self.patch_moments.spread(result.weight, result.bias), self.cls_moments.spread(prototypes)
+        )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Tensors for safetensors; `load_state_dict` continues from them."""
+        state = {f"bank.{name}": tensor for name, tensor in self.bank.state_dict().items()}
+        for name, moments in (("patch", self.patch_moments), ("cls", self.cls_moments)):
+            state |= {f"{name}.count": moments.count, f"{name}.total": moments.total, f"{name}.second": moments.second}
+        sample = self.sample
+        state |= {"sample.size": torch.tensor(sample.size), "sample.key": sample.key, "sample.image": sample.image}
+        if sample.cls is not None and sample.patches is not None:
+            state |= {"sample.cls": sample.cls, "sample.patches": sample.patches}
+        return {name: tensor.clone() for name, tensor in state.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Become what `state_dict` described.
+
+        Raises:
+            ValueError: when it does not fit this bank's shape.
+        """
+        bank = Bank.from_state_dict({k[5:]: v for k, v in state.items() if k.startswith("bank.")})
+        mine, theirs = ((b.classes, b.size, b.dim) for b in (self.bank, bank))
+        if mine != theirs:
+            raise ValueError(f"the state is of a bank of (classes, size, dim) {theirs}, this one is {mine}")
+        self.bank = bank
+        for name, moments in (("patch", self.patch_moments), ("cls", self.cls_moments)):
+            moments.count, moments.total = state[f"{name}.count"].clone(), state[f"{name}.total"].clone()
+            moments.second = state[f"{name}.second"].clone()
+        self.sample = Sample(int(state["sample.size"]))
+        self.sample.key, self.sample.image = state["sample.key"], state["sample.image"]
+        self.sample.cls, self.sample.patches = state.get("sample.cls"), state.get("sample.patches")

@@ -1,0 +1,91 @@
+"""Prediction adaptive aggregation (PAA): section 3.4 of the paper, eq. 11 to 13, one function an equation.
+
+Pure tensor functions; the scales come from `piaa.recipes`. Everything is per image, so no result depends on a batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from piaa.recipes import Scales
+
+CHUNK = 1 << 24  # elements of the largest N x M x C temporary
+
+
+def patch_probabilities(patches: Tensor, weight: Tensor, bias: Tensor, scale: float) -> Tensor:
+    """p = softmax_c(scale * (W x + b)), eq. 11.
+
+    Args:
+        patches: ... x d, unit length.
+        weight: C x d.
+        bias: C.
+        scale: s_inf.
+
+    Returns:
+        ... x C, each row a distribution.
+    """
+    return torch.softmax(scale * (patches @ weight.T + bias), dim=-1)
+
+
+def max_over_patches(probabilities: Tensor) -> Tensor:
+    """The greatest probability of each class over an image's patches, inside eq. 12: N x M x C to N x C."""
+    return probabilities.amax(dim=1)
+
+
+def patch_scores(pooled: Tensor, scale: float) -> Tensor:
+    """S_patch = softmax_c(s_patch * max_m p), eq. 12, of pooled probabilities N x C."""
+    return torch.softmax(scale * pooled, dim=-1)
+
+
+def cls_scores(cls: Tensor, prototypes: Tensor, scale: float) -> Tensor:
+    """S_cls = softmax_c(s_cls * z.t_c): [CLS] embeddings N x d and prototypes C x d, both unit length, to N x C."""
+    return torch.softmax(scale * (cls @ prototypes.T), dim=-1)
+
+
+def fuse(patch: Tensor, cls: Tensor, alpha: float) -> Tensor:
+    """S = alpha S_patch + (1 - alpha) S_cls, eq. 13: N x C each, alpha 0 to 1."""
+    return alpha * patch + (1 - alpha) * cls
+
+
+def pooled_probabilities(patches: Tensor, weight: Tensor, bias: Tensor, scale: float) -> Tensor:
+    """Eq. 11 and the maximum of eq. 12 for N x M x d raw patches, chunk by chunk over images: N x C.
+
+    Patches are brought to unit length. No N x M x C tensor is made; one image's M x C is the least.
+    """
+    images, tokens, _ = patches.shape
+    step = max(1, CHUNK // max(tokens * len(weight), 1))
+    pooled = patches.new_empty(images, len(weight), dtype=weight.dtype)
+    for start in range(0, images, step):
+        unit = F.normalize(patches[start : start + step].to(weight.dtype), dim=-1)
+        pooled[start : start + step] = max_over_patches(patch_probabilities(unit, weight, bias, scale))
+    return pooled
+
+
+def image_scores(
+    cls: Tensor,
+    patches: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    prototypes: Tensor,
+    scales: Scales,
+    alpha: float,
+) -> Tensor:
+    """Eq. 11 to 13 for a batch.
+
+    Args:
+        cls: N x d, raw [CLS] embeddings.
+        patches: N x M x d, raw patch embeddings.
+        weight: C x d, with bias C: the classifier over patches (text prototypes and 0 for PAA without PVCL).
+        bias: C.
+        prototypes: C x d, unit length.
+        scales: of the three softmaxes.
+        alpha: weight of the patch scores.
+
+    Returns:
+        N x C, 0 to 1, each row with the sum 1.
+    """
+    pooled = pooled_probabilities(patches, weight, bias, scales.inference)
+    whole = cls_scores(F.normalize(cls.to(prototypes.dtype), dim=-1), prototypes, scales.cls)
+    return fuse(patch_scores(pooled, scales.patch), whole, alpha)

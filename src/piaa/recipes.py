@@ -1,0 +1,127 @@
+"""One named setting for the whole of PVCL and PAA.
+
+`default` is one setting for every data set: nothing in it depends on the scale of the logits. The published
+settings, tuned per data set, stay available by name for comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from piaa.errors import InputError
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The three softmax scales of inference, as plain factors.
+
+    Attributes:
+        inference: on the patches' discriminant scores y, eq. 11.
+        patch: on the pooled patch probabilities, eq. 12 (the second softmax).
+        cls: on the cosine of [CLS] embedding and text prototype, S_cls of eq. 13.
+    """
+
+    inference: float
+    patch: float
+    cls: float
+
+
+class ScaleRule(Protocol):
+    """Turns what was measured on the unlabelled images into `Scales`."""
+
+    def resolve(self, logit_spread: float, cls_spread: float) -> Scales:
+        """Scales from the spread (standard deviation over classes within one patch or image) of the logits."""
+        ...
+
+
+@dataclass(frozen=True)
+class FixedScales:
+    """Scales as the published code has them: numbers, whatever the logits are."""
+
+    inference: float
+    patch: float
+    cls: float
+
+    def resolve(self, logit_spread: float, cls_spread: float) -> Scales:
+        """The numbers themselves; the spreads are not looked at."""
+        return Scales(self.inference, self.patch, self.cls)
+
+
+@dataclass(frozen=True)
+class SpreadScales:
+    """Scales in units of the logits' own spread, so that W, b or the embeddings can be rescaled at will.
+
+    The probabilities that the second softmax sees have a scale of their own (0 to 1), so `patch` is a plain factor.
+    """
+
+    inference: float = 4.0
+    patch: float = 2.0
+    cls: float = 2.0
+
+    def resolve(self, logit_spread: float, cls_spread: float) -> Scales:
+        """Factors over spreads; a spread of 0 (one class, or all logits equal) counts as 1."""
+        return Scales(self.inference / (logit_spread or 1.0), self.patch, self.cls / (cls_spread or 1.0))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every number of the method.
+
+    Attributes:
+        name: what `--recipe` calls it.
+        bank_size: K, patches that a class keeps in stage I (eq. 6).
+        text_scale: s_text, the softmax scale of stage I.
+        purifier: a name of `piaa.pvcl.PURIFIERS`: what stage II keeps.
+        purify_scale: s_gda, the softmax scale on the discriminant scores in stage II (`threshold` alone uses it).
+        scales: the rule for the scales of inference.
+        alpha: weight of the patch scores in eq. 13, 0 to 1.
+    """
+
+    name: str
+    bank_size: int = 512
+    text_scale: float = 60.0
+    purifier: str = "margin"
+    purify_scale: float = 1.0
+    scales: ScaleRule = field(default_factory=SpreadScales)
+    alpha: float = 0.9
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a classifier's settings."""
+        return {**asdict(self), "scale_rule": type(self.scales).__name__}  # type: ignore[call-overload]
+
+
+def _published(name: str, purify_scale: float, cls: float, patch: float) -> Recipe:
+    scales = FixedScales(inference=1 / 500, patch=patch, cls=cls)
+    return Recipe(f"published-{name}", purifier="threshold", purify_scale=purify_scale, scales=scales)
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("default"),
+        _published("voc", purify_scale=100.0, cls=80.0, patch=200.0),
+        _published("coco", purify_scale=0.01, cls=80.0, patch=400.0),
+        _published("nus", purify_scale=500.0, cls=10.0, patch=400.0),
+    )
+}
+
+
+def get_recipe(recipe: str | Recipe) -> Recipe:
+    """A recipe by name, or the recipe itself.
+
+    Raises:
+        InputError: for an unknown name, listing those that exist.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        raise InputError(f"no recipe is called {recipe!r}; choose one of: {', '.join(RECIPES)}")
+    return RECIPES[recipe]
+
+
+def recipe_from_dict(values: dict[str, Any]) -> Recipe:
+    """The inverse of `Recipe.to_dict`."""
+    plain = dict(values)
+    rule = {"FixedScales": FixedScales, "SpreadScales": SpreadScales}[plain.pop("scale_rule")]
+    return Recipe(**{**plain, "scales": rule(**plain["scales"])})
