@@ -53,12 +53,27 @@ class Encoder(nn.Module):
             InputError: when they are not.
         """
         tower = self.tower
-        tokens, grid = tower.embed(images.to(device=tower.device, dtype=tower.dtype))
-        needed = self.front_end.needs(tower.depth)
-        states = {0: tokens} if 0 in needed else {}
-        for number in range(1, tower.depth):
-            tokens = tower.block(number - 1, tokens, grid)
-            if number in needed:
-                states[number] = tokens
-        patches = self.front_end(tower, Trace(states, grid))
-        return Encoded(tower.last_block_cls(tokens, grid).float(), patches.float(), grid)
+        trace = run_blocks(tower, images, self.front_end.needs(tower.depth))
+        cls = tower.last_block_cls(trace.before(tower.depth), trace.grid)
+        return Encoded(cls.float(), self.front_end(tower, trace).float(), trace.grid)
+
+
+def run_blocks(tower: Tower, images: Tensor, needed: frozenset[int]) -> Trace:
+    """Blocks 1 to L-1 on normalised images `N x 3 x H x W`, cast to the tower's device and dtype.
+
+    Args:
+        tower: the tower.
+        images: the images.
+        needed: the block numbers whose outputs to keep (0: the embedding); that of block L-1 is always kept.
+
+    Raises:
+        InputError: when H or W is not a multiple of the patch.
+    """
+    tokens, grid = tower.embed(images.to(device=tower.device, dtype=tower.dtype))
+    needed = needed | {tower.depth - 1}
+    states = {0: tokens} if 0 in needed else {}
+    for number in range(1, tower.depth):
+        tokens = tower.block(number - 1, tokens, grid)
+        if number in needed:
+            states[number] = tokens
+    return Trace(states, grid)

@@ -5,13 +5,26 @@ from __future__ import annotations
 import torch
 
 from piaa.errors import ModelError
+from piaa.models.batching import BatchedEncoder
 from piaa.models.catalogue import ModelInfo, list_models
 from piaa.models.devices import resolve_device, resolve_precision
 from piaa.models.loaded import LoadedModel, model_fingerprint
+from piaa.models.self_test import Check, SelfTestReport, self_test
 from piaa.models.sources import EMBEDDED, find_source
 from piaa.preprocess import CLIP_MEAN, CLIP_STD
 
-__all__ = ["EMBEDDED", "LoadedModel", "ModelInfo", "list_models", "load_model", "model_fingerprint"]
+__all__ = [
+    "EMBEDDED",
+    "BatchedEncoder",
+    "Check",
+    "LoadedModel",
+    "ModelInfo",
+    "SelfTestReport",
+    "list_models",
+    "load_model",
+    "model_fingerprint",
+    "self_test",
+]
 
 
 def load_model(

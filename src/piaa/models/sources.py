@@ -153,9 +153,11 @@ def _from_open_clip_name(name: str, pretrained: str) -> Source:
             f"model {name!r} has no weights called {pretrained!r}, and no such file exists; "
             f"its tags are: {', '.join(tags) or 'none'}"
         )
-    return Source(
-        clip, _preprocessing(clip), lambda: _tokenizer(lambda: open_clip.get_tokenizer(known), known)
-    )
+    preprocess = _preprocessing(clip)
+    if tags and pretrained not in tags:  # a file or random: as the model's own weights want it
+        own = open_clip.get_pretrained_cfg(known, tags[0])
+        preprocess |= {key: own[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in own}
+    return Source(clip, preprocess, lambda: _tokenizer(lambda: open_clip.get_tokenizer(known), known))
 
 
 def _with_tag(name: str, tag: str) -> Any:

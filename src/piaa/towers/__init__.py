@@ -20,13 +20,24 @@ def build_tower(visual: Any) -> Tower:
     Raises:
         ModelError: naming the kind of tower, when it is not a vision transformer with patch tokens.
     """
+    from open_clip.timm_model import TimmModel
     from open_clip.transformer import VisionTransformer
+    from timm.models.eva import Eva
+    from timm.models.vision_transformer import VisionTransformer as TimmVisionTransformer
 
     from piaa.towers.open_clip_vit import OpenClipTower
+    from piaa.towers.timm_vit import EvaTower, TimmVitTower
 
     if isinstance(visual, VisionTransformer):
         return OpenClipTower(visual)
+    kind = type(visual).__name__
+    if isinstance(visual, TimmModel):
+        if isinstance(visual.trunk, Eva):
+            return EvaTower(visual)
+        if isinstance(visual.trunk, TimmVisionTransformer):
+            return TimmVitTower(visual)
+        kind = type(visual.trunk).__name__
     raise ModelError(
-        f"image towers of type {type(visual).__name__} are not supported: PIAA needs the patch tokens of a "
-        "vision transformer; `piaa models` lists those that work"
+        f"image towers of type {kind} are not supported: PIAA needs the patch tokens of a vision "
+        "transformer; `piaa models` lists those that work"
     )

@@ -106,6 +106,11 @@ class Tower(nn.Module, ABC):
             raise InputError(f"images must be N x 3 x H x W, not {' x '.join(map(str, images.shape))}")
         height, width = images.shape[-2:]
         patch_height, patch_width = self.patch_size
+        if (
+            height,
+            width,
+        ) == self.image_size:  # the trained size itself may leave a rest, which the tower ignores
+            return height // patch_height, width // patch_width
         if height < patch_height or width < patch_width or height % patch_height or width % patch_width:
             raise InputError(
                 f"image size {height} x {width} is not a multiple of the model's patch, "
