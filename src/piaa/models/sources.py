@@ -153,11 +153,23 @@ def _from_open_clip_name(name: str, pretrained: str) -> Source:
             f"model {name!r} has no weights called {pretrained!r}, and no such file exists; "
             f"its tags are: {', '.join(tags) or 'none'}"
         )
-    preprocess = _preprocessing(clip)
-    if tags and pretrained not in tags:  # a file or random: as the model's own weights want it
-        own = open_clip.get_pretrained_cfg(known, tags[0])
-        preprocess |= {key: own[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in own}
-    return Source(clip, preprocess, lambda: _tokenizer(lambda: open_clip.get_tokenizer(known), known))
+    tag = pretrained if pretrained in tags else tags[0] if tags else ""
+    return Source(
+        clip,
+        _preprocessing(clip) | preprocessing_of(known, tag),
+        lambda: _tokenizer(lambda: open_clip.get_tokenizer(known), known),
+    )
+
+
+def preprocessing_of(name: str, tag: str) -> dict[str, Any]:
+    """What open_clip says of the pixels that weights want; empty without a tag.
+
+    A checkpoint file says nothing of it, so it gets that of its model's first tag.
+    """
+    import open_clip
+
+    config = open_clip.get_pretrained_cfg(name, tag) if tag else {}
+    return {key: config[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in config}
 
 
 def _with_tag(name: str, tag: str) -> Any:
