@@ -33,7 +33,7 @@ def caption(objects: list[tuple[int, str, float]], rng: np.random.Generator) -> 
 
 def _phrase(kind: int, colour: str, rng: np.random.Generator) -> str:
     name = OBJECTS[kind].name
-    return f"a {colour} {name}" if rng.random() < 0.35 else f"a {name}"
+    return f"a {colour} {name}" if rng.random() < 0.25 else f"a {name}"
 
 
 def vocabulary() -> list[str]:

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,10 @@ HERE = Path(__file__).parent
 KINDS = ("single-large", "single", "pair", "scene")
 # (from this share of the run on, chance of each kind of scene, patch dropout)
 CURRICULUM = (
-    (0.00, (1.0, 0.0, 0.0, 0.0), 0.5),
-    (0.08, (0.4, 0.6, 0.0, 0.0), 0.5),
-    (0.20, (0.1, 0.55, 0.25, 0.1), 0.5),
-    (0.40, (0.0, 0.42, 0.25, 0.33), 0.5),
+    (0.00, (1.0, 0.0, 0.0, 0.0), 0.0),
+    (0.15, (0.5, 0.5, 0.0, 0.0), 0.0),
+    (0.35, (0.15, 0.5, 0.25, 0.1), 0.5),
+    (0.55, (0.05, 0.4, 0.25, 0.3), 0.5),
     (0.92, (0.0, 0.42, 0.25, 0.33), 0.0),
 )
 
@@ -51,7 +52,7 @@ class Shards:
         if kind not in self.images:
             while not (self.root / f"{kind}.npy").exists():  # still being drawn
                 time.sleep(5)
-            self.images[kind] = np.load(self.root / f"{kind}.npy", mmap_mode="r")
+            self.images[kind] = np.load(self.root / f"{kind}.npy")
             self.objects[kind] = json.loads((self.root / f"{kind}.json").read_text())
 
     def batch(self, size: int, chances: tuple[float, ...], rng: np.random.Generator) -> tuple[Tensor, list[str]]:
@@ -90,19 +91,31 @@ def build_model(config: dict, seed: int) -> tuple[CLIP, Tensor]:
     """The model with compact token embeddings, and the token ids that its rows stand for."""
     torch.manual_seed(seed)
     model = CLIP(**{**config["model_cfg"], "text_cfg": {**config["model_cfg"]["text_cfg"]}})
+    width = model.visual.positional_embedding.shape[1]
     for module in model.visual.modules():
         if isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
+            nn.init.normal_(module.weight, std=width**-0.5)
             nn.init.zeros_(module.bias)
         if isinstance(module, nn.MultiheadAttention):
-            nn.init.xavier_uniform_(module.in_proj_weight, gain=math.sqrt(2))
+            nn.init.normal_(module.in_proj_weight, std=width**-0.5)
     nn.init.normal_(model.visual.class_embedding, std=0.01)
-    nn.init.normal_(model.visual.positional_embedding, std=0.02)
+    with torch.no_grad():  # places that can be told apart from the first step on; learnt from there
+        places = build_2d_sincos_position_embedding(model.visual.grid_size, width)
+        model.visual.positional_embedding.copy_(torch.cat([torch.zeros(1, width), places * 0.5]))
     tokenizer = open_clip.SimpleTokenizer(context_length=config["model_cfg"]["text_cfg"]["context_length"])
     used = torch.unique(torch.cat([tokenizer(text).flatten() for text in vocabulary()]))
     model.token_embedding = nn.Embedding(len(used), model.token_embedding.weight.shape[1])
     nn.init.normal_(model.token_embedding.weight, std=0.05)
     return model, used
+
+
+def build_2d_sincos_position_embedding(grid: tuple[int, int], width: int) -> Tensor:
+    """Sines and cosines of row and column, (rows * columns) x width."""
+    quarter = width // 4
+    omega = 1.0 / 100 ** (torch.arange(quarter) / quarter)
+    ys, xs = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
+    angles = [axis.flatten()[:, None] * omega for axis in (xs, ys)]
+    return torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], dim=1)
 
 
 def clip_loss(image: Tensor, text: Tensor, scale: Tensor, same: Tensor) -> Tensor:
@@ -143,7 +156,7 @@ def validate(model: CLIP, text: Text, root: Path, config: dict) -> dict[str, flo
     model.eval()
     prompts = encode_text(model, text([f"a photo of a {kind.name}" for kind in OBJECTS]))
     result: dict[str, float] = {}
-    for kind in ("single", "scene"):
+    for kind in ("single-large", "single", "scene"):
         if not (root / f"{kind}.npy").exists():
             continue
         images = torch.from_numpy(np.load(root / f"{kind}.npy"))
@@ -159,8 +172,8 @@ def validate(model: CLIP, text: Text, root: Path, config: dict) -> dict[str, flo
         patch_logits = (F.normalize(torch.cat(patches) @ model.visual.proj, dim=-1) @ prompts.T)
         pooled = (60 * patch_logits).softmax(-1).amax(1)
         for name, scores in (("cls", (60 * cls_logits).softmax(-1)), ("patch", pooled)):
-            if kind == "single":
-                result[f"single_{name}_top1"] = (truth.gather(1, scores.argmax(1, keepdim=True))).float().mean().item()
+            if kind != "scene":
+                result[f"{kind}_{name}_top1"] = (truth.gather(1, scores.argmax(1, keepdim=True))).float().mean().item()
             result[f"{kind}_{name}_map"] = multilabel_average_precision(scores, truth, len(OBJECTS)).item() * 100
     model.train()
     return result
@@ -220,23 +233,32 @@ def main() -> None:
     seen = resume(arguments.run, model, optimiser)
     shards = Shards(arguments.shards)
     visual, current_dropout = model.visual, -1.0
+
+    def prepare(step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Pixels, tokens and which pairs have the same caption, as a function of the step alone."""
+        rng = np.random.default_rng((arguments.seed, step))
+        chances, _ = stage(step * arguments.batch / arguments.images)
+        pixels, captions = shards.batch(arguments.batch, chances, rng)
+        numbers = torch.tensor([captions.index(line) for line in captions])
+        same = (numbers[:, None] == numbers[None, :]).float()
+        return augment(normalise(pixels, config), rng), text(captions), same
+
+    ahead, upcoming = ThreadPoolExecutor(1), None
     begin, losses = time.time(), []
     while seen < arguments.images:
         step, progress = seen // arguments.batch, seen / arguments.images
-        chances, dropout = stage(progress)
+        _, dropout = stage(progress)
         if dropout != current_dropout:
             model.visual.patch_dropout = open_clip.transformer.PatchDropout(dropout) if dropout else nn.Identity()
             visual = model.visual if arguments.no_compile else torch.compile(model.visual)
             current_dropout = dropout
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(arguments.lr, step, progress)
-        rng = np.random.default_rng((arguments.seed, step))
+        pixels, tokens, same = upcoming.result() if upcoming else prepare(step)
+        upcoming = ahead.submit(prepare, step + 1)
         torch.manual_seed(arguments.seed * 1_000_003 + step)
-        pixels, captions = shards.batch(arguments.batch, chances, rng)
-        numbers = torch.tensor([captions.index(line) for line in captions])
-        same = (numbers[:, None] == numbers[None, :]).float()
-        image = F.normalize(visual(augment(normalise(pixels, config), rng)), dim=-1)
-        loss = clip_loss(image, encode_text(model, text(captions)), model.logit_scale.exp(), same)
+        image = F.normalize(visual(pixels), dim=-1)
+        loss = clip_loss(image, encode_text(model, tokens), model.logit_scale.exp(), same)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -1,0 +1,204 @@
+"""The two pure jobs between tensors: `Learner` (images -> classifier) and `Scorer` (images -> scores -> labels).
+
+Neither reads a file nor shows progress; `piaa.jobs` and `piaa.recognizer` drive them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from piaa import paa, pvcl
+from piaa.encoder import Encoded, Encoder
+from piaa.evidence import Evidence
+from piaa.labels import Label
+from piaa.models import BatchedEncoder, LoadedModel
+from piaa.preprocess import Preprocess
+from piaa.recipes import Recipe, Scales
+from piaa.thresholds import Thresholds, learn_thresholds
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that decides what an image's embeddings are: the model, what enters it, what leaves it.
+
+    Attributes:
+        model: the loaded model.
+        front_end: name of the front-end.
+        preprocess: PIL RGB image to 3 x H x W.
+        batch_size: images at a time at most; 0 probes the memory.
+    """
+
+    model: LoadedModel
+    front_end: str
+    preprocess: Preprocess
+    batch_size: int = 0
+
+    def encoder(self) -> Callable[[Tensor], Encoded]:
+        """The one-pass encoder, splitting what does not fit."""
+        return BatchedEncoder(Encoder(self.model.tower, self.front_end), self.batch_size)
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values that name this set-up; equal values give equal embeddings."""
+        return {
+            "model": self.model.name,
+            "pretrained": self.model.pretrained,
+            "model_fingerprint": self.model.fingerprint,
+            "front_end": self.front_end,
+            "image_size": list(self.preprocess.image_size),
+            "resize": self.preprocess.resize,
+            "precision": str(self.model.dtype).removeprefix("torch."),
+        }
+
+
+def digest(*parts: Any) -> str:
+    """16 hexadecimal digits that change when any of the plain values or tensors does."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            total.update(part.detach().cpu().contiguous().numpy().tobytes())
+        else:
+            total.update(json.dumps(part, sort_keys=True, default=str).encode())
+    return total.hexdigest()[:16]
+
+
+class Learner:
+    """PVCL over a stream of image batches (algorithm 1). Memory does not grow with the images.
+
+    Args:
+        setup: model, front-end, preprocessing.
+        labels: C classes.
+        prototypes: C x d, unit length.
+        recipe: every number of the method.
+        sample_images: whole images kept for the thresholds.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        labels: Sequence[Label],
+        prototypes: Tensor,
+        recipe: Recipe,
+        sample_images: int = 2000,
+    ) -> None:
+        self.setup, self.labels, self.recipe = setup, list(labels), recipe
+        self.prototypes = prototypes.float().cpu()
+        self.preprocess = setup.preprocess
+        self.fingerprint = digest(setup.describe(), recipe.to_dict(), [l.phrases for l in labels], self.prototypes)
+        self.evidence = Evidence(len(labels), prototypes.shape[1], recipe.bank_size, sample_images)
+        self._encode = setup.encoder()
+
+    def update(self, images: Tensor, indices: Sequence[int]) -> None:
+        """Take in a batch N x 3 x H x W; `indices` number the images in the whole run."""
+        encoded = self._encode(images)
+        self.evidence.update(
+            encoded.cls.cpu(),
+            encoded.patches.cpu(),
+            torch.as_tensor(list(indices), dtype=torch.int64),
+            self.prototypes,
+            self.recipe.text_scale,
+        )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything learnt so far, for a checkpoint."""
+        return self.evidence.state_dict()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue from a checkpoint.
+
+        Raises:
+            ValueError: when it is of another shape.
+        """
+        self.evidence.load_state_dict(state)
+
+    def finish(self, rule: str) -> tuple[pvcl.PVCLResult, Scales, Thresholds]:
+        """Stages I to III, the scales of inference, and the thresholds by `rule`, on what has been seen."""
+        result = self.evidence.learn(self.prototypes, self.recipe)
+        scales = self.evidence.scales(result, self.prototypes, self.recipe)
+        sample = self.evidence.sample
+        if sample.cls is None or sample.patches is None:
+            scores = torch.zeros(0, len(self.labels))
+        else:
+            scores = paa.image_scores(
+                sample.cls.float(),
+                sample.patches.float(),
+                result.weight,
+                result.bias,
+                self.prototypes,
+                scales,
+                self.recipe.alpha,
+            )
+        return result, scales, learn_thresholds(scores.double().numpy(), rule)
+
+
+class Scorer:
+    """PAA over image batches (section 3.4), and the decision which labels an image has.
+
+    Args:
+        setup: model, front-end, preprocessing.
+        label_names: C names.
+        weight: C x d.
+        bias: C.
+        prototypes: C x d, unit length.
+        scales: of the three softmaxes.
+        alpha: of eq. 13.
+        thresholds: per class.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        label_names: Sequence[str],
+        weight: Tensor,
+        bias: Tensor,
+        prototypes: Tensor,
+        scales: Scales,
+        alpha: float,
+        thresholds: Thresholds,
+    ) -> None:
+        self.setup, self.label_names = setup, list(label_names)
+        self.preprocess = setup.preprocess
+        self.weight, self.bias, self.prototypes = weight.float(), bias.float(), prototypes.float()
+        self.scales, self.alpha, self.thresholds = scales, alpha, thresholds
+        self.fingerprint = digest(
+            setup.describe(), self.label_names, self.weight, self.bias, self.prototypes,
+            [scales.inference, scales.patch, scales.cls, alpha], torch.from_numpy(thresholds.values),
+            torch.from_numpy(thresholds.slope),
+        )  # fmt: skip
+        self._encode = setup.encoder()
+
+    def encode(self, images: Tensor) -> Encoded:
+        """Both embeddings of N x 3 x H x W, on the CPU."""
+        encoded = self._encode(images)
+        return Encoded(encoded.cls.cpu(), encoded.patches.cpu(), encoded.grid)
+
+    def score_encoded(self, encoded: Encoded) -> Tensor:
+        """Eq. 11 to 13 on embeddings: N x C, each row with the sum 1."""
+        return paa.image_scores(
+            encoded.cls, encoded.patches, self.weight, self.bias, self.prototypes, self.scales, self.alpha
+        )
+
+    def score(self, images: Tensor) -> Tensor:
+        """N x 3 x H x W to scores N x C, eq. 13."""
+        return self.score_encoded(self.encode(images))
+
+    def decide(self, scores: Tensor) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Calibrated scores N x C (0..1, 0.5 is the class's threshold) and which labels each image has."""
+        plain = scores.double().numpy()
+        return self.thresholds.calibrate(plain), self.thresholds.decide(plain)
+
+    def patch_maps(self, image: Image.Image) -> tuple[Tensor, Tensor]:
+        """For one image: p of eq. 11 as C x rows x columns, and its scores C."""
+        encoded = self.encode(self.preprocess(image)[None])
+        unit = torch.nn.functional.normalize(encoded.patches[0], dim=-1)
+        p = paa.patch_probabilities(unit, self.weight, self.bias, self.scales.inference)
+        return p.T.reshape(len(self.label_names), *encoded.grid), self.score_encoded(encoded)[0]

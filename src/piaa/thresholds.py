@@ -1,0 +1,207 @@
+"""Which labels does an image have: one threshold per class, learnt from unlabelled scores alone.
+
+Several rules are here, all of one form (scores N x C -> thresholds C), so that they can be compared
+(`benchmarks/thresholds.py`); `DEFAULT_RULE` names the one that did best there. All are pure and deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Rule = Callable[[Array], Array]
+
+MIN_IMAGES = 10
+EPSILON = 1e-9
+
+
+def log_odds(scores: Array) -> Array:
+    """log(s / (1 - s)) of scores in 0..1: where softmax scores spread out and mixtures look Gaussian."""
+    clipped = np.clip(scores, EPSILON, 1 - EPSILON)
+    result: Array = np.log(clipped) - np.log1p(-clipped)
+    return result
+
+
+def mixture_rule(scores: Array) -> Array:
+    """Two Gaussians on the log-odds, one variance each, by expectation-maximisation; threshold where both weigh the same."""
+    x = log_odds(scores)
+    low, high, spread_low, spread_high, share = _two_gaussians(x)
+    return _inverse_log_odds(_crossing(low, high, spread_low, spread_high, share))
+
+
+def otsu_rule(scores: Array) -> Array:
+    """The split of the log-odds with the least variance within its two sides (Otsu 1979), exact on the sorted values."""
+    x = np.sort(log_odds(scores), axis=0)
+    n = len(x)
+    count = np.arange(1, n)[:, None]
+    below = np.cumsum(x, axis=0)[:-1]
+    mean_low, mean_high = below / count, (x.sum(axis=0) - below) / (n - count)
+    between = count * (n - count) * (mean_high - mean_low) ** 2
+    best = between.argmax(axis=0)
+    columns = np.arange(x.shape[1])
+    return _inverse_log_odds((x[best, columns] + x[best + 1, columns]) / 2)
+
+
+def tail_rule(scores: Array, deviations: float = 3.0) -> Array:
+    """Where the upper tail leaves the bulk: median plus so many times the lower side's spread, on the log-odds.
+
+    Most images lack a class, so the lower half of its scores shows the spread of absence undisturbed.
+    """
+    x = log_odds(scores)
+    middle = np.median(x, axis=0)
+    spread = (middle - np.quantile(x, 0.1587, axis=0)).clip(min=1e-6)
+    return _inverse_log_odds(middle + deviations * spread)
+
+
+def prevalence_rule(scores: Array) -> Array:
+    """As many images as the scores themselves expect: the classes' shares of all score mass, times labels an image.
+
+    The labels of an image are counted by the participation number (sum s)^2 / sum s^2 of its scores above uniform.
+    """
+    excess = np.clip(scores - np.median(scores, axis=1, keepdims=True), 0, None)
+    labels = excess.sum(axis=1) ** 2 / np.maximum((excess**2).sum(axis=1), EPSILON)
+    share = excess / np.maximum(excess.sum(axis=1, keepdims=True), EPSILON)
+    expected = np.clip((share * labels[:, None]).mean(axis=0), 0, 1)
+    ordered = np.sort(scores, axis=0)
+    index = np.clip(np.round((1 - expected) * (len(scores) - 1)).astype(int), 0, len(scores) - 1)
+    result: Array = ordered[index, np.arange(scores.shape[1])]
+    return result
+
+
+RULES: dict[str, Rule] = {
+    "mixture": mixture_rule,
+    "otsu": otsu_rule,
+    "tail": tail_rule,
+    "prevalence": prevalence_rule,
+}
+DEFAULT_RULE = "mixture"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Thresholds and a calibration per class.
+
+    Attributes:
+        values: C, the score from which on a label is given.
+        slope: C, of the calibration: 1 / (1 + exp(-slope (logodds(s) - logodds(value)))); 0.5 is the threshold.
+        rule: a name of `RULES`, or "given".
+        notes: class index to what the user should know (too few images, constant scores, never found).
+    """
+
+    values: Array
+    slope: Array
+    rule: str
+    notes: dict[int, str] = field(default_factory=dict)
+
+    def calibrate(self, scores: Array) -> Array:
+        """Scores N x C to 0..1 with 0.5 at the threshold of each class, so that classes can be compared."""
+        distance = self.slope * (log_odds(np.asarray(scores, dtype=np.float64)) - log_odds(self.values))
+        result: Array = 1 / (1 + np.exp(-np.clip(distance, -50, 50)))
+        return result
+
+    def decide(self, scores: Array) -> NDArray[np.bool_]:
+        """Which labels each image has: N x C bool."""
+        result: NDArray[np.bool_] = np.asarray(scores, dtype=np.float64) >= self.values
+        return result
+
+    def override(self, values: dict[int, float]) -> Thresholds:
+        """The same with thresholds given by hand for some classes (as calibrated scores, 0 to 1 exclusive).
+
+        Raises:
+            ValueError: for a threshold outside (0, 1).
+        """
+        changed = self.values.copy()
+        for index, calibrated in values.items():
+            if not 0 < calibrated < 1:
+                raise ValueError(f"a threshold is a calibrated score between 0 and 1, got {calibrated}")
+            shift = np.log(calibrated / (1 - calibrated)) / self.slope[index]
+            changed[index] = _inverse_log_odds(log_odds(self.values[index : index + 1]) + shift)[0]
+        return Thresholds(changed, self.slope, self.rule, self.notes)
+
+
+def learn_thresholds(scores: Array, rule: str = DEFAULT_RULE) -> Thresholds:
+    """Thresholds and calibration from unlabelled scores N x C in 0..1.
+
+    With fewer than 10 images, or for a class whose scores are all alike, the threshold is set a little above the
+    greatest score seen, and a note says so.
+
+    Raises:
+        KeyError: for an unknown rule.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    images, classes = scores.shape
+    notes: dict[int, str] = {}
+    if images < MIN_IMAGES:
+        ceiling = scores.max(axis=0) if images else np.full(classes, 0.5)
+        why = f"only {images} unlabelled images: no threshold can be learnt, set above all that was seen"
+        return Thresholds(_above(ceiling), np.ones(classes), rule, dict.fromkeys(range(classes), why))
+    values = RULES[rule](scores)
+    spread = log_odds(scores).std(axis=0)
+    flat = spread < 1e-6
+    values = np.where(flat, _above(scores.max(axis=0)), values)
+    for index in np.flatnonzero(flat):
+        notes[int(index)] = "its score was the same on every unlabelled image; its threshold lies above it"
+    slope = _calibration_slope(scores, values, spread)
+    return Thresholds(values, slope, rule, notes)
+
+
+def _calibration_slope(scores: Array, values: Array, spread: Array) -> Array:
+    """Per class, so that the median of the images above the threshold calibrates to 0.88 (two units of log-odds)."""
+    above = log_odds(scores) - log_odds(values)
+    masked = np.where(above >= 0, above, np.nan)
+    with np.errstate(all="ignore"):
+        typical = np.array(
+            [np.nanmedian(column) if np.isfinite(column).any() else np.nan for column in masked.T]
+        )
+    typical = np.where(np.isfinite(typical) & (typical > 1e-6), typical, np.maximum(spread, 1e-6))
+    result: Array = 2.0 / typical
+    return result
+
+
+def _above(scores: Array) -> Array:
+    return _inverse_log_odds(log_odds(scores) + 0.1)
+
+
+def _inverse_log_odds(x: Array) -> Array:
+    result: Array = 1 / (1 + np.exp(-x))
+    return result
+
+
+def _two_gaussians(x: Array, rounds: int = 100) -> tuple[Array, Array, Array, Array, Array]:
+    """EM of all classes side by side: means, spreads of absent and present, share of present."""
+    low, high = np.quantile(x, 0.4, axis=0), np.quantile(x, 0.97, axis=0)
+    spread = x.std(axis=0).clip(min=1e-6)
+    floor = 0.05 * spread
+    spread_low, spread_high, share = spread / 2, spread / 2, np.full(x.shape[1], 0.1)
+    for _ in range(rounds):
+        gap = _log_density(x, high, spread_high) - _log_density(x, low, spread_low)
+        present = 1 / (1 + np.exp(-np.clip(gap + np.log(share / (1 - share)), -50, 50)))
+        absent = 1 - present
+        share = present.mean(axis=0).clip(1 / (2 * len(x)), 0.6)
+        high = (present * x).sum(axis=0) / present.sum(axis=0).clip(min=1e-9)
+        low = (absent * x).sum(axis=0) / absent.sum(axis=0).clip(min=1e-9)
+        spread_high = np.sqrt((present * (x - high) ** 2).sum(axis=0) / present.sum(axis=0).clip(min=1e-9))
+        spread_low = np.sqrt((absent * (x - low) ** 2).sum(axis=0) / absent.sum(axis=0).clip(min=1e-9))
+        spread_high, spread_low = spread_high.clip(min=floor), spread_low.clip(min=floor)
+    return low, high, spread_low, spread_high, share
+
+
+def _log_density(x: Array, mean: Array, spread: Array) -> Array:
+    result: Array = -0.5 * ((x - mean) / spread) ** 2 - np.log(spread)
+    return result
+
+
+def _crossing(low: Array, high: Array, spread_low: Array, spread_high: Array, share: Array) -> Array:
+    """Between the means, the first place where the present component outweighs the absent one, by bisection."""
+    left, right = low.copy(), np.maximum(high, low)
+    for _ in range(60):
+        middle = (left + right) / 2
+        gap = _log_density(middle, high, spread_high) - _log_density(middle, low, spread_low)
+        present = gap + np.log(share / (1 - share)) > 0
+        left, right = np.where(present, left, middle), np.where(present, middle, right)
+    result: Array = right
+    return result
