@@ -4,6 +4,7 @@ ViT-B/16 and EVA02-B-16 in full; the others with all their kinds of blocks, but 
 """
 
 from functools import partial
+from pathlib import Path
 from unittest.mock import patch
 
 import open_clip
@@ -15,7 +16,7 @@ from torch import nn
 from piaa.encoder import Encoder
 from piaa.errors import ModelError
 from piaa.front_ends import FRONT_ENDS
-from piaa.models import LoadedModel, self_test, sources
+from piaa.models import LoadedModel, load_model, self_test, sources
 from piaa.towers import build_tower
 
 FULL = ["ViT-B-16", "EVA02-B-16"]
@@ -66,6 +67,15 @@ def loaded(visual):
         resize="shortest", interpolation="bicubic", context=77, fingerprint="", clip=ImageOnly(visual),
         make_tokenizer=lambda: None,
     )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Beside other work on the machine, threads that wait for each other take longer than one alone."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def assert_passed(report):
@@ -239,3 +249,18 @@ def test_siglip_preprocessing_follows_its_own_weights():
     assert (own["mean"], own["std"], own["resize_mode"]) == ((0.5,) * 3, (0.5,) * 3, "squash")
     assert sources.preprocessing_of("ViT-B-16", "openai")["resize_mode"] == "shortest"
     assert sources.preprocessing_of("ViT-B-16", "") == {}
+
+
+REAL = [
+    path
+    for folder in (*sources.models_dirs(), Path(__file__).parents[3] / "shared" / "models")
+    if folder.is_dir()
+    for path in sorted(folder.iterdir())
+    if sources.holds_a_model(path)
+]
+
+
+@pytest.mark.skipif(not REAL, reason="no model directories in PIAA_MODELS_DIR or ../shared/models")
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
+def test_real_weights(path):
+    assert_passed(self_test(load_model(str(path), device="cpu", precision="fp32")))

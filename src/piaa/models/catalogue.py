@@ -63,7 +63,7 @@ def list_models(everything: bool = False) -> list[ModelInfo]:
         infos.append(_directory_info(sources.EMBEDDED, sources.EMBEDDED_DIR))
     for folder in sources.models_dirs():
         for path in sorted(folder.iterdir()):
-            if path.is_dir() and sources._holds_a_model(path):
+            if sources.holds_a_model(path):
                 infos.append(_directory_info(path.name, path))
     tags: dict[str, list[str]] = {}
     for name, tag in open_clip.list_pretrained():

@@ -75,10 +75,11 @@ def _directory(name: str) -> Path | None:
             raise ModelError(f"{path}: no such directory; {LOCAL_PREFIX} needs one that holds a model")
         return path
     candidates = [Path(name), *(folder / name for folder in models_dirs())]
-    return next((path for path in candidates if path.is_dir() and _holds_a_model(path)), None)
+    return next((path for path in candidates if path.is_dir() and holds_a_model(path)), None)
 
 
-def _holds_a_model(path: Path) -> bool:
+def holds_a_model(path: Path) -> bool:
+    """Whether a directory looks like a model of open_clip or of Hugging Face."""
     return (path / CONFIG_NAME).is_file() or (path / "config.json").is_file()
 
 
