@@ -1,0 +1,250 @@
+"""What was learnt, on disk: a `Classifier` is one safetensors file with its settings as JSON in the metadata.
+
+No pickle is read or written. A file is written aside and moved into place, so it is whole or not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from piaa.errors import ClassifierError
+from piaa.labels import Label
+
+FORMAT = "piaa-classifier"
+FORMAT_VERSION = 1
+
+_CORE = ("weight", "bias", "prototypes")
+_GROUPS = ("statistics", "thresholds")
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A learnt linear classifier over patch embeddings, and everything needed to use it again.
+
+    Attributes:
+        labels: the C classes, in the order of the rows below.
+        weight: C x d, float (eq. 4 of stage III).
+        bias: C, float.
+        prototypes: C x d, float, unit length: the text prototypes.
+        statistics: further tensors by name, of any shape and type.
+        thresholds: arrays of a `piaa.thresholds.Thresholds` by name, each with C rows.
+        settings: JSON values: model, pretrained, model_fingerprint, front_end, templates, recipe, ...
+        report: JSON values: bank sizes, fallback classes and reasons, images seen, ...
+
+    Raises:
+        ClassifierError: when the parts do not fit each other, or a floating point value is not finite.
+    """
+
+    labels: list[Label]
+    weight: Tensor
+    bias: Tensor
+    prototypes: Tensor
+    statistics: dict[str, Tensor] = field(default_factory=dict)
+    thresholds: dict[str, Tensor] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        reason = _fault(self)
+        if reason:
+            raise ClassifierError(f"not a usable classifier: {reason}")
+
+    @property
+    def label_names(self) -> list[str]:
+        """The C class names."""
+        return [label.name for label in self.labels]
+
+    @property
+    def dim(self) -> int:
+        """Embedding width d."""
+        return int(self.weight.shape[1])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file, whole or not at all; an older file stays until the new one is complete.
+
+        Raises:
+            ClassifierError: when it cannot be written, or settings or report hold what JSON cannot.
+        """
+        path = Path(path)
+        aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "piaa": self._json()}
+        try:
+            save_file(self._tensors(), aside, metadata=metadata)
+            with open(aside, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(aside, path)
+        except (OSError, SafetensorError) as error:
+            raise ClassifierError(f"{path}: cannot write the classifier: {error}") from error
+        finally:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Classifier:
+        """Read a file that `save` wrote.
+
+        Raises:
+            ClassifierError: naming the file and what is wrong: missing, of another type (pickles are named as
+                such), damaged or cut short, safetensors of something else, a newer format, or parts that are
+                missing or do not fit.
+        """
+        path = Path(path)
+        metadata, tensors = _read(path)
+        try:
+            return cls(**_parse(metadata, tensors))
+        except ClassifierError as error:
+            raise ClassifierError(f"{path}: {error}") from error
+
+    def check_model(self, fingerprint: str, dim: int) -> None:
+        """Make sure that a model is the one the classifier was learnt with.
+
+        Args:
+            fingerprint: of the model at hand, compared with `settings["model_fingerprint"]`.
+            dim: its embedding width.
+
+        Raises:
+            ClassifierError: when either differs.
+        """
+        model = " ".join(str(self.settings[key]) for key in ("model", "pretrained") if self.settings.get(key))
+        wanted = self.settings.get("model_fingerprint")
+        advice = f"use the model it was learnt with ({model or 'not recorded'}), or fit again with this one"
+        if dim != self.dim:
+            raise ClassifierError(
+                f"this classifier takes embeddings of width {self.dim}, the model gives {dim}; {advice}"
+            )
+        if fingerprint != wanted:
+            raise ClassifierError(
+                f"this classifier was learnt with other model weights: fingerprint {wanted}, "
+                f"the model at hand has {fingerprint}; {advice}"
+            )
+
+    def _tensors(self) -> dict[str, Tensor]:
+        named = {name: getattr(self, name) for name in _CORE}
+        for group in _GROUPS:
+            named |= {f"{group}.{name}": tensor for name, tensor in getattr(self, group).items()}
+        # clones, since safetensors refuses tensors that share memory
+        return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in named.items()}
+
+    def _json(self) -> str:
+        content = {
+            "labels": [[label.name, list(label.synonyms)] for label in self.labels],
+            "settings": self.settings,
+            "report": self.report,
+            "tensors": sorted(self._tensors()),
+        }
+        try:
+            return json.dumps(content, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ClassifierError(f"settings or report cannot be written as JSON: {error}") from error
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors, once the file is known to be of this format and of a known version."""
+    _check_head(path)
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            _check_format(path, metadata)
+            return metadata, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        reason = f"damaged or cut short ({error}); fit again or restore a copy"
+        raise ClassifierError(f"{path}: {reason}") from error
+
+
+def _check_head(path: Path) -> None:
+    """Tell other kinds of file by their first bytes, before safetensors says something obscure about them."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(9)
+            size = os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise ClassifierError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not head:
+        raise ClassifierError(f"{path}: an empty file (0 bytes)")
+    length = int.from_bytes(head[:8], "little")
+    if len(head) < 9 or head[8:9] != b"{":  # first, since a header's length can begin like a pickle
+        if head.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+            raise ClassifierError(
+                f"{path}: a pickle or zip archive (PyTorch's .pt?), which is never loaded; "
+                "a classifier is what `piaa fit` or `Recognizer.save` wrote"
+            )
+        raise ClassifierError(f"{path}: not a classifier file (not even safetensors)")
+    if 8 + length > size:
+        raise ClassifierError(f"{path}: damaged or cut short ({size} bytes are not even its header)")
+
+
+def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
+    if metadata.get("format") != FORMAT:
+        raise ClassifierError(
+            f"{path}: a safetensors file of something else (model weights?), not a {FORMAT}; "
+            "give the file that `piaa fit` or `Recognizer.save` wrote"
+        )
+    version = metadata.get("format_version", "")
+    if not version.isdecimal() or int(version) < 1:
+        raise ClassifierError(f"{path}: damaged: its format version is {version!r}")
+    if int(version) > FORMAT_VERSION:
+        raise ClassifierError(
+            f"{path}: format version {version} is newer than this piaa reads ({FORMAT_VERSION}); upgrade piaa"
+        )
+
+
+def _parse(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    try:
+        content = json.loads(metadata["piaa"])
+        labels = [Label(name, tuple(synonyms)) for name, synonyms in content["labels"]]
+        settings, report, listed = content["settings"], content["report"], set(content["tensors"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ClassifierError(f"damaged: its settings cannot be read ({error!r})") from error
+    missing = sorted((listed | set(_CORE)) - tensors.keys())
+    if missing:
+        raise ClassifierError(f"damaged: missing tensors: {', '.join(missing)}")
+    groups: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS}
+    for name, tensor in tensors.items():
+        group, dot, rest = name.partition(".")
+        if dot and group in groups:
+            groups[group][rest] = tensor
+    core = {name: tensors[name] for name in _CORE}
+    return {"labels": labels, **core, **groups, "settings": settings, "report": report}
+
+
+def _fault(classifier: Classifier) -> str | None:
+    """What does not fit, in words, or None."""
+    return next(_faults(classifier), None)
+
+
+def _faults(classifier: Classifier) -> Iterator[str]:
+    """One by one; what is checked later relies on what was checked before, so only the first counts."""
+    labels, weight = classifier.labels, classifier.weight
+    if not labels or not all(isinstance(label, Label) and isinstance(label.name, str) for label in labels):
+        yield "it has no class names"
+    if weight.ndim != 2 or weight.shape[0] != len(labels) or weight.shape[1] < 1:
+        yield f"{len(labels)} classes, but weight is {_shape(weight)}"
+    for name, wanted in (("bias", weight.shape[:1]), ("prototypes", weight.shape)):
+        if getattr(classifier, name).shape != wanted:
+            yield f"{name} is {_shape(getattr(classifier, name))}, wanted {' x '.join(map(str, wanted))}"
+    for name, array in classifier.thresholds.items():
+        if array.ndim < 1 or len(array) != len(labels):
+            yield f"thresholds {name!r} is {_shape(array)} for {len(labels)} classes"
+    for name in ("settings", "report"):
+        if not isinstance(getattr(classifier, name), dict):
+            yield f"{name} is not a dictionary"
+    for name, tensor in classifier._tensors().items():
+        if name in _CORE and not tensor.is_floating_point():
+            yield f"{name} holds {tensor.dtype}, wanted floating point"
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            yield f"{name} holds values that are not finite (NaN or infinity)"
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "a single number"
