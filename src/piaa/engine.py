@@ -93,7 +93,7 @@ class Learner:
         self.setup, self.labels, self.recipe = setup, list(labels), recipe
         self.prototypes = prototypes.float().cpu()
         self.preprocess = setup.preprocess
-        self.fingerprint = digest(setup.describe(), recipe.to_dict(), [l.phrases for l in labels], self.prototypes)
+        self.fingerprint = digest(setup.describe(), recipe.to_dict(), [label.phrases for label in labels], self.prototypes)
         self.evidence = Evidence(len(labels), prototypes.shape[1], recipe.bank_size, sample_images)
         self._encode = setup.encoder()
 
@@ -119,6 +119,12 @@ class Learner:
             ValueError: when it is of another shape.
         """
         self.evidence.load_state_dict(state)
+
+    def text_scales(self) -> Scales:
+        """The scales of inference for text prototypes in the place of the learnt classifier: the ablations' own."""
+        return self.recipe.scales.resolve(
+            self.evidence.patch_moments.spread(self.prototypes), self.evidence.cls_moments.spread(self.prototypes)
+        )
 
     def finish(self, rule: str) -> tuple[pvcl.PVCLResult, Scales, Thresholds]:
         """Stages I to III, the scales of inference, and the thresholds by `rule`, on what has been seen."""

@@ -134,7 +134,8 @@ class Recognizer:
             bias=result.bias,
             prototypes=learner.prototypes,
             statistics={
-                "scales": torch.tensor([scales.inference, scales.patch, scales.cls], dtype=torch.float64),
+                "scales": _scales_tensor(scales),
+                "text_scales": _scales_tensor(learner.text_scales()),
                 "retained": provenance,  # class, image, patch
             },
             thresholds={
@@ -280,6 +281,10 @@ class Recognizer:
             )
         return self._scorer
 
+    def text_scales(self) -> Scales:
+        """The scales for text prototypes in the place of the learnt classifier; for ablations."""
+        return Scales(*(float(v) for v in self._fitted().statistics["text_scales"]))
+
     def _setup(self) -> Setup:
         model: LoadedModel = load_model(
             self.model, self.pretrained, device=self.device, precision=self.precision
@@ -330,6 +335,10 @@ class Recognizer:
                 f"{len(self.errors_)} images could not be {verb} (see errors_); the first: {path}: {reason}",
                 stacklevel=3,
             )
+
+
+def _scales_tensor(scales: Scales) -> torch.Tensor:
+    return torch.tensor([scales.inference, scales.patch, scales.cls], dtype=torch.float64)
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,108 @@
+"""The demonstration: draw scenes, fit on the unlabelled ones, tag and evaluate the others, write a report."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from piaa.evaluate import Evaluation, evaluate
+from piaa.jobs import fit_job, tag_job
+from piaa.jobs.summary import silent
+from piaa.recognizer import Recognizer
+from piaa.scenes import object_names
+from piaa.scenes.folders import write_scene_folder, write_scene_truth
+from piaa.truth import read_truth
+
+Stage = Callable[[str], Callable[[int, int], None]]
+
+
+def _no_stage(name: str) -> Callable[[int, int], None]:
+    return silent
+
+
+@dataclass
+class DemoResult:
+    """What a demo run measured and where it put things."""
+
+    out: Path
+    metrics: dict[str, Any]
+    evaluation: Evaluation
+    recognizer: Recognizer
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def run_demo(
+    out: str | Path,
+    seed: int,
+    *,
+    unlabelled: int = 2000,
+    test: int = 2000,
+    stage: Stage = _no_stage,
+    **options: Any,
+) -> DemoResult:
+    """Run everything on scenes of a seed, from image files to `metrics.json`.
+
+    Args:
+        out: folder for images, classifier, tags, metrics.
+        seed: of the scenes; no seed was used to tune anything but 0 to 2.
+        unlabelled: images to learn from.
+        test: images to evaluate on.
+        stage: called with the name of each step, gives its progress callback.
+        options: parameters of `Recognizer`.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    seconds: dict[str, float] = {}
+
+    with _timed(seconds, "draw"):
+        write_scene_folder(out / "unlabelled", seed, "unlabelled", unlabelled, stage("drawing unlabelled images"))
+        drawn = write_scene_folder(out / "test", seed, "test", test, stage("drawing test images"))
+        write_scene_truth(out / "truth.csv", drawn)
+        (out / "labels.txt").write_text("\n".join(object_names()) + "\n", encoding="utf-8")
+    recognizer = Recognizer(object_names(), **options)
+    with _timed(seconds, "fit"):
+        learner = recognizer.learner()
+        summary, work = fit_job(
+            learner, out / "unlabelled", out / "demo.piaa", progress=stage("learning from unlabelled images")
+        )
+        recognizer.adopt(learner).save(out / "demo.piaa")
+        work.remove()
+    scorer = recognizer.scorer()
+    with _timed(seconds, "tag"):
+        tagged = tag_job(scorer, out / "test", out / "tags.jsonl", progress=stage("tagging test images"))
+    with _timed(seconds, "evaluate"):
+        truth = read_truth(out / "truth.csv", scorer.label_names)
+        result = evaluate(
+            scorer, learner.text_scales(), out / "test", truth, progress=stage("evaluating every method")
+        )
+    numbers = result.summary()
+    numbers = {
+        **{f"{name}_map": value for name, value in numbers["map"].items()},
+        "cf1": numbers["f1"]["learnt thresholds"]["cf1"],
+        "of1": numbers["f1"]["learnt thresholds"]["of1"],
+        "f1": numbers["f1"],
+        "map_by_size": numbers["by_size"],
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "images": {"unlabelled": summary.images, "test": tagged.images},
+        "seed": seed,
+        "settings": recognizer.classifier_.settings,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+    aside = out / ".metrics.json.partial"
+    aside.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    os.replace(aside, out / "metrics.json")
+    return DemoResult(out, numbers, result, recognizer, seconds)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    begin = time.monotonic()
+    yield
+    seconds[name] = time.monotonic() - begin

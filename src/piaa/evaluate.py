@@ -1,0 +1,149 @@
+"""How good is it, and is it the method: one classifier against its own ablations on images with known labels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from piaa import metrics, paa
+from piaa.encoder import Encoded
+from piaa.engine import Scorer
+from piaa.errors import ImageError, InputError
+from piaa.inputs import batches, iterate
+from piaa.jobs.summary import Progress, silent
+from piaa.recipes import Scales
+from piaa.truth import Truth
+
+METHODS = ("cls", "text_patch", "paa", "pvcl", "piaa")
+METHOD_NAMES = {
+    "cls": "[CLS] softmax",
+    "text_patch": "text patches + max",
+    "paa": "PAA on text patches",
+    "pvcl": "PVCL patches + max",
+    "piaa": "PIAA (PVCL + PAA)",
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of every method on the images of a truth file.
+
+    Attributes:
+        ids: n image names.
+        labels: n x C of 0 and 1.
+        sizes: n x C relative sizes, NaN where unknown.
+        scores: method to n x C.
+        calibrated: n x C of PIAA, 0..1.
+        decided: n x C bool of PIAA.
+        failed: images that could not be read, with reasons.
+        unmatched: images that the truth file does not name.
+    """
+
+    ids: list[str]
+    labels: Tensor
+    sizes: Tensor
+    scores: dict[str, Tensor]
+    calibrated: Tensor
+    decided: Tensor
+    failed: list[tuple[str, str]]
+    unmatched: list[str]
+
+    def summary(self) -> dict[str, Any]:
+        """mAP, mAP by size and F1 of each method, in percent, and F1 of PIAA's labels beside its reference marks."""
+        labels, piaa = self.labels, self.scores["piaa"]
+        oracle = metrics.f1(piaa >= metrics.oracle_thresholds(piaa, labels), labels)
+        return {
+            "map": {name: metrics.mean_average_precision(s, labels) * 100 for name, s in self.scores.items()},
+            "by_size": {name: _by_size(s, labels, self.sizes) for name, s in self.scores.items()},
+            "f1": {
+                "learnt thresholds": _percent(metrics.f1(self.decided, labels)),
+                "relative threshold": _percent(metrics.f1(metrics.relative_decisions(piaa), labels)),
+                "oracle thresholds": _percent(oracle),
+            },
+            "images": len(self.ids),
+        }
+
+    def per_class(self) -> dict[str, list[float]]:
+        """AP of each class by method, percent; NaN without positives."""
+        return {name: (metrics.average_precision(s, self.labels) * 100).tolist() for name, s in self.scores.items()}
+
+
+def _percent(f1: metrics.F1) -> dict[str, float]:
+    return {name.rstrip("_"): value * 100 for name, value in asdict(f1).items()}
+
+
+def _by_size(scores: Tensor, labels: Tensor, sizes: Tensor) -> dict[str, float]:
+    if bool(sizes.isnan().all()):
+        return {}
+    return {k: v * 100 for k, v in metrics.average_precision_by_size(scores, labels, sizes).items()}
+
+
+def method_scores(scorer: Scorer, encoded: Encoded, text_scales: Scales) -> dict[str, Tensor]:
+    """Scores N x C of PIAA and of everything it is made of, from the same embeddings.
+
+    Args:
+        scorer: the fitted one.
+        encoded: embeddings of N images.
+        text_scales: the scales for text prototypes in the place of the learnt classifier.
+    """
+    text, none = scorer.prototypes, torch.zeros(len(scorer.label_names))
+    cls = F.normalize(encoded.cls, dim=-1)
+    return {
+        "cls": paa.cls_scores(cls, text, text_scales.cls),
+        "text_patch": paa.pooled_probabilities(encoded.patches, text, none, text_scales.inference),
+        "paa": paa.image_scores(encoded.cls, encoded.patches, text, none, text, text_scales, scorer.alpha),
+        "pvcl": paa.pooled_probabilities(encoded.patches, scorer.weight, scorer.bias, scorer.scales.inference),
+        "piaa": scorer.score_encoded(encoded),
+    }
+
+
+def evaluate(
+    scorer: Scorer,
+    text_scales: Scales,
+    inputs: Any,
+    truth: Truth,
+    *,
+    batch_size: int = 64,
+    workers: int = 2,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Score the images that a truth file names, by every method.
+
+    Raises:
+        InputError: when there are no images, or the truth names none of them.
+    """
+    items = list(iterate(inputs))
+    failed: list[tuple[str, str]] = []
+
+    def report(error: ImageError) -> None:
+        failed.append((error.path, error.reason))
+
+    ids: list[str] = []
+    parts: dict[str, list[Tensor]] = {name: [] for name in METHODS}
+    for batch in batches(items, scorer.preprocess, batch_size, workers, report):
+        ids.extend(batch.ids)
+        for name, scores in method_scores(scorer, scorer.encode(batch.images), text_scales).items():
+            parts[name].append(scores)
+        progress(batch.indices[-1] + 1, len(items))
+    classes = len(scorer.label_names)
+    labels, sizes, found = truth.match(ids, classes)
+    if not found:
+        raise InputError("the truth file names none of the images found; its paths must end like the images' own")
+    kept = {name: torch.cat(part)[found] for name, part in parts.items()}
+    calibrated, decided = scorer.decide(kept["piaa"])
+    named = set(found)
+    return Evaluation(
+        [ids[i] for i in found],
+        torch.from_numpy(labels),
+        torch.from_numpy(sizes),
+        kept,
+        torch.from_numpy(calibrated),
+        torch.from_numpy(np.asarray(decided)),
+        failed,
+        [name for number, name in enumerate(ids) if number not in named],
+    )

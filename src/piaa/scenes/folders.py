@@ -1,0 +1,61 @@
+"""Scenes as real image files: folders of JPEG and PNG, and the truth about the test images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from piaa.scenes.catalogue import object_names
+from piaa.scenes.draw import render
+from piaa.scenes.sample import Scene, sample_scene
+from piaa.truth import write_truth
+
+SIDES = (160, 192, 224, 256)
+
+
+def write_scene_folder(
+    folder: str | Path, seed: int, split: str, count: int, progress: Callable[[int, int], None] | None = None
+) -> list[tuple[str, Scene]]:
+    """Draw `count` scenes of a split into a folder, three JPEGs to one PNG, of varied size and shape.
+
+    Returns:
+        (file name, scene) of each, in order.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def draw(index: int) -> tuple[str, Scene]:
+        scene = sample_scene(seed, split, index)
+        rng = np.random.default_rng((*scene.key, 2))
+        name = f"{split}-{index:05d}.{'png' if index % 4 == 3 else 'jpg'}"
+        aside = folder / f".{name}"
+        size = (int(rng.choice(SIDES)), int(rng.choice(SIDES)))
+        size = size if max(size) <= 1.34 * min(size) else (size[0], size[0])
+        picture = render(scene, size)
+        picture.save(aside, format="PNG") if name.endswith("png") else picture.save(aside, "JPEG", quality=90)
+        os.replace(aside, folder / name)
+        return name, scene
+
+    drawn = []
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for done, row in enumerate(pool.map(draw, range(count)), start=1):
+            drawn.append(row)
+            if progress:
+                progress(done, count)
+    return drawn
+
+
+def write_scene_truth(path: str | Path, drawn: list[tuple[str, Scene]]) -> None:
+    """The truth file of drawn scenes: labels and relative sizes."""
+    write_truth(path, _truth_rows(drawn))
+
+
+def _truth_rows(drawn: list[tuple[str, Scene]]) -> Iterator[tuple[str, list[str], dict[str, float]]]:
+    names = object_names()
+    for name, scene in drawn:
+        sizes = {names[kind]: round(size, 4) for kind, size in scene.sizes.items()}
+        yield name, [names[kind] for kind in scene.labels], sizes
