@@ -31,7 +31,7 @@ class Item:
 
     Attributes:
         id: the path as text that is always UTF-8, or `image-12` (counted from 0) for one without a file.
-        source: what `piaa.images.to_image` takes.
+        source: what `piaa.images.to_image` takes, or an `ImageError` that is known before any decoding.
     """
 
     id: str
@@ -43,6 +43,8 @@ class Item:
         Raises:
             ImageError: it cannot be read; its path is this `id`.
         """
+        if isinstance(self.source, ImageError):
+            raise self.source
         try:
             return to_image(self.source, name=self.id)
         except ImageError as error:
@@ -62,6 +64,11 @@ class Listing:
     paths: list[Path]
     skipped: Counter[str]
     unreadable: list[tuple[str, str]]
+
+    def items(self) -> Iterator[Item]:
+        """The images, then one item for each unreadable folder, so that a run reports it like a bad image."""
+        yield from (Item(printable(path), path) for path in self.paths)
+        yield from (Item(name, ImageError(name, reason)) for name, reason in self.unreadable)
 
 
 def list_folder(folder: str | os.PathLike[str]) -> Listing:
@@ -135,10 +142,10 @@ def _from_path(path: str | os.PathLike[str]) -> Iterator[Item]:
     name = printable(path)
     if os.path.isdir(path):
         listing = list_folder(path)
-        if not listing.paths:
+        if not listing.paths and not listing.unreadable:
             others = sum(listing.skipped.values())
             raise InputError(f"{name}: no image in this folder ({others} files with other endings)")
-        return (Item(printable(found), found) for found in listing.paths)
+        return listing.items()
     if os.path.lexists(path):
         return iter([Item(name, Path(path))])
     pattern = os.fspath(path)
