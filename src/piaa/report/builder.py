@@ -6,6 +6,7 @@ import math
 import os
 import re
 import tempfile
+from collections import Counter
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -16,10 +17,10 @@ from markupsafe import Markup
 
 from piaa.errors import InputError
 from piaa.report import pictures, reasons
-from piaa.report.data import ClassRow, GalleryImage, MethodRow, ReportData
+from piaa.report.data import ClassRow, GalleryImage, LabelCall, MethodRow, ReportData, State
 
 SIZES = ("small", "medium", "large")
-STATES = {"right": ("✓", "right"), "wrong": ("✕", "wrong"), "missed": ("○", "missed")}
+STATES: dict[State, tuple[str, str]] = {"right": ("✓", "right"), "wrong": ("✕", "wrong"), "missed": ("○", "missed")}
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -33,11 +34,11 @@ def build_report(data: ReportData) -> str:
         raise InputError("a report needs at least one row of methods")
     page = _template().render(
         data=data,
-        css=Markup(_resource("report.css")),  # noqa: S704 - our own file
+        css=Markup(_resource("report.css")),
         ours=_ours(data),
         baseline=next((row for row in data.methods if row.role == "baseline"), None),
         best={column: _best(data.methods, column) for column in ("map", "cf1", "of1", *SIZES)},
-        has={column: any(_known(getattr(row, column)) for row in data.methods) for column in ("cf1", "of1", *SIZES)},
+        has={c: any(_known(getattr(row, c)) for row in data.methods) for c in ("cf1", "of1", *SIZES)},
         sizes=SIZES,
         classes=sorted(data.classes, key=_class_rank),
         states=STATES,
@@ -74,9 +75,12 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as a person reads them."""
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{1000 * seconds:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s"
 
 
 def _ours(data: ReportData) -> MethodRow:
@@ -97,8 +101,13 @@ def _class_rank(row: ClassRow) -> tuple[float, str]:
 
 
 def _tally(entry: GalleryImage) -> str:
-    counts = ((state, len(reasons.calls(entry, state))) for state in ("right", "wrong", "missed"))  # type: ignore[arg-type]
-    return ", ".join(f"{count} {state}" for state, count in counts if count) or "no labels"
+    counts = Counter(call.state for call in entry.labels)
+    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "no labels"
+
+
+def _ordered(entry: GalleryImage) -> list[LabelCall]:
+    """Right, missed, wrong; the surest first in each."""
+    return sorted(entry.labels, key=lambda call: (("right", "missed", "wrong").index(call.state), -call.score))
 
 
 def _resource(name: str) -> str:
@@ -119,5 +128,6 @@ def _template() -> Any:
         photo_side=pictures.PHOTO_SIDE,
         reason=reasons.reason,
         tally=_tally,
+        ordered=_ordered,
     )
     return environment.from_string(_resource("report.html.j2"))

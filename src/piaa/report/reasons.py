@@ -38,24 +38,24 @@ def reason(entry: GalleryImage) -> str:
     parts = []
     if missed:
         whole = len(missed) + len(right)
-        parts.append(f"missed {len(missed)} of {whole} {'label' if whole == 1 else 'labels'}{_missed_why(missed)}")
+        parts.append(f"missed {len(missed)} of {whole} {'label' if whole == 1 else 'labels'} ({_missed_why(missed)})")
     if wrong:
-        top = max(wrong, key=lambda call: call.score)
-        names = f"{len(wrong)} that are not there, the surest of them" if len(wrong) > 1 else "one that is not there,"
-        parts.append(f"gave {names} {top.name} at {top.score:.2f}")
+        surest = max(wrong, key=lambda call: call.score)
+        count = "one that is" if len(wrong) == 1 else f"{len(wrong)} that are"
+        each = "" if len(wrong) == 1 else "surest: "
+        parts.append(f"gave {count} not there ({each}{surest.name} at {surest.score:.2f})")
     sentence = "; ".join(parts)
     return sentence[0].upper() + sentence[1:] + "."
 
 
 def _missed_why(missed: list[LabelCall]) -> str:
-    sized = [(call.size, call) for call in missed if call.size is not None]
-    if sized:
-        size, call = min(sized, key=lambda pair: pair[0])
-        if size <= SIZE_BINS["small"][1]:
-            return f", the smallest of them, {call.name}, spans {size:.0%} of the image's longer side" if len(
-                missed
-            ) > 1 else f", {call.name}, which spans {size:.0%} of the image's longer side"
+    """The size of the smallest missed object where it is small, else the missed label nearest to being given."""
+    sizes = [call.size for call in missed if call.size is not None]
+    if sizes and min(sizes) <= SIZE_BINS["small"][1]:
+        call = next(call for call in missed if call.size == min(sizes))
+        which = call.name if len(missed) == 1 else f"the smallest, {call.name},"
+        return f"{which} spans {min(sizes):.0%} of the image's longer side"
     nearest = max(missed, key=lambda call: call.score)
-    return f", the nearest to its threshold {nearest.name} at {nearest.score:.2f}" if len(missed) > 1 else (
-        f", {nearest.name}, scored {nearest.score:.2f}"
+    return f"{nearest.name} scored {nearest.score:.2f}" if len(missed) == 1 else (
+        f"the nearest, {nearest.name}, scored {nearest.score:.2f}"
     )
