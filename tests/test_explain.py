@@ -28,9 +28,7 @@ def test_heat_keeps_the_range_of_its_patches(*, rows, columns, width, height, se
 
 def test_nearest_is_exact_repetition():
     scores = np.arange(6, dtype=np.float32).reshape(2, 3) / 5
-    np.testing.assert_array_equal(
-        heat_map(scores, (12, 8), mode="nearest"), scores.repeat(4, axis=0).repeat(4, axis=1)
-    )
+    np.testing.assert_array_equal(heat_map(scores, (12, 8), mode="nearest"), scores.repeat(4, axis=0).repeat(4, axis=1))
 
 
 @pytest.mark.parametrize("resize", ["shortest", "squash", "pad"])

@@ -96,7 +96,7 @@ def test_page_needs_nothing_from_outside():
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[^\"]*", "", html))
     sources = page.values("img", "src")
-    assert len(sources) == 2 + 3 + 2 + 2  # two photos, their heat maps, two patches
+    assert len(sources) == 2 + 4 + 2  # two photos, two heat maps on each, two patches
     assert all(source.startswith("data:image/webp;base64,") for source in sources)
     assert len(page.values("img", "alt")) == len(sources) and all(page.values("img", "alt"))
 
@@ -161,8 +161,10 @@ def test_states_are_told_by_symbol_and_word_too():
         ({"missed": 2, "size": 0.02}, "Missed 2 of 3 labels (the smallest, m0, spans 2% of the image's longer side)."),
         ({"missed": 1, "size": 0.6}, "Missed 1 of 2 labels (m0 scored 0.30)."),
         ({"wrong": 1}, "Gave one that is not there (w0 at 0.60)."),
-        ({"wrong": 2, "missed": 1}, "Missed 1 of 2 labels (m0 scored 0.30); "
-                                    "gave 2 that are not there (surest: w1 at 0.61)."),
+        (
+            {"wrong": 2, "missed": 1},
+            "Missed 1 of 2 labels (m0 scored 0.30); gave 2 that are not there (surest: w1 at 0.61).",
+        ),
     ],
 )
 def test_reasons_come_from_the_labels(labels, expected):

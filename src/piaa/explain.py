@@ -179,9 +179,7 @@ def explain_sheet(
     return canvas
 
 
-def _caption(
-    canvas: Image.Image, at: tuple[int, int], width: int, lines: tuple[str, str], *, given: bool
-) -> None:
+def _caption(canvas: Image.Image, at: tuple[int, int], width: int, lines: tuple[str, str], *, given: bool) -> None:
     draw = ImageDraw.Draw(canvas)
     for line, name, size, colour, drop in (
         (lines[0], "DejaVuSans-Bold.ttf", 16, _YES if given else _INK, 7),

@@ -56,6 +56,8 @@ def _missed_why(missed: list[LabelCall]) -> str:
         which = call.name if len(missed) == 1 else f"the smallest, {call.name},"
         return f"{which} spans {min(sizes):.0%} of the image's longer side"
     nearest = max(missed, key=lambda call: call.score)
-    return f"{nearest.name} scored {nearest.score:.2f}" if len(missed) == 1 else (
-        f"the nearest, {nearest.name}, scored {nearest.score:.2f}"
+    return (
+        f"{nearest.name} scored {nearest.score:.2f}"
+        if len(missed) == 1
+        else (f"the nearest, {nearest.name}, scored {nearest.score:.2f}")
     )
