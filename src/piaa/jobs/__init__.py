@@ -1,9 +1,18 @@
-"""Batch jobs that survive bad inputs and their own death: fit and tag over folders."""
+"""Batch jobs over folders: they report every bad image, survive being killed, and never leave half an output."""
 
-from piaa.jobs.errorlog import ErrorLog
-from piaa.jobs.fit import fit_job
-from piaa.jobs.summary import Summary
-from piaa.jobs.tag import tag_job
-from piaa.jobs.workdir import WorkDir
+from piaa.jobs.common import ErrorLog, Progress, Summary
+from piaa.jobs.fit import Fitter, fit_job
+from piaa.jobs.tables import check_output, output_endings
+from piaa.jobs.tag import TagScorer, tag_job
 
-__all__ = ["ErrorLog", "Summary", "WorkDir", "fit_job", "tag_job"]
+__all__ = [
+    "ErrorLog",
+    "Fitter",
+    "Progress",
+    "Summary",
+    "TagScorer",
+    "check_output",
+    "fit_job",
+    "output_endings",
+    "tag_job",
+]

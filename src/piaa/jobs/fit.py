@@ -1,90 +1,155 @@
-"""Fitting over many files, with checkpoints."""
+"""Feed a folder to a learner, with checkpoints from which a killed run goes on."""
 
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
-from piaa.errors import InputError
-from piaa.inputs import batches, iterate
-from piaa.jobs.errorlog import ErrorLog
-from piaa.jobs.summary import Progress, Summary, silent
-from piaa.jobs.workdir import WorkDir, digest_of
+from piaa.errors import ImageError, InputError
+from piaa.inputs import Item, batches
+from piaa.jobs.common import ErrorLog, Progress, Record, Summary, digest_of_items, errors_path, gather
+from piaa.jobs.partial import Partial, open_partial
+from piaa.jobs.tables import check_place
+
+CHECKPOINT_EVERY = 2048
+CHECKPOINT = "checkpoint.safetensors"
 
 
-class StreamLearner(Protocol):
-    """What `fit_job` drives: `piaa.engine.Learner`."""
+class Fitter(Protocol):
+    """What `fit_job` needs of a learner; `piaa.engine.Learner` is one.
 
-    preprocess: Callable[[Image.Image], Tensor]
+    Attributes:
+        fingerprint: changes with anything that changes what is learnt from an image.
+    """
+
     fingerprint: str
 
-    def update(self, images: Tensor, indices: Sequence[int]) -> None:
-        """Take in a batch."""
+    def preprocess(self, image: Image.Image, /) -> Tensor:
+        """PIL RGB to 3 x H x W."""
+        ...
+
+    def update(self, images: Tensor, indices: list[int]) -> None:
+        """Learn from N x 3 x H x W; `indices` are their positions in the whole run."""
         ...
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that was learnt so far."""
+        """Everything learnt so far."""
         ...
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from there."""
+    def load_state_dict(self, state: dict[str, Tensor], /) -> None:
+        """Go on from a `state_dict`; ValueError if it does not fit."""
         ...
 
 
 def fit_job(
-    learner: StreamLearner,
+    fitter: Fitter,
     inputs: Any,
-    out: str | Path,
     *,
+    out: str | os.PathLike[str],
     resume: bool = False,
     strict: bool = False,
     batch_size: int = 64,
     workers: int = 2,
-    checkpoint_every: int = 2000,
-    progress: Progress = silent,
-) -> tuple[Summary, WorkDir]:
-    """Stream all inputs through the learner, with a checkpoint every so many images.
+    checkpoint_every: int = CHECKPOINT_EVERY,
+    progress: Progress | None = None,
+    finish: Callable[[], object] | None = None,
+) -> Summary:
+    """Show every image to the fitter once, in a fixed order.
 
-    A resumed run gives exactly what an uninterrupted one gives. The caller writes the result to `out` and then
-    removes the returned work directory.
+    The state is checkpointed in `OUT.partial/` every `checkpoint_every` images and after the last one; that
+    directory is removed once `finish` has returned. Resumed, the fitter ends in the state of an uninterrupted
+    run, given the same batch size. Images that fail are in `OUT.errors.jsonl`.
+
+    Args:
+        fitter: see `Fitter`; as new, also when resuming.
+        inputs: see `piaa.inputs.iterate`; meant for files, since the list of items is held.
+        out: the file that `finish` writes; nothing else is written under that name.
+        resume: go on from the last checkpoint.
+        strict: stop at the first image that fails.
+        batch_size: images that go through the model together.
+        workers: threads that decode.
+        checkpoint_every: images between checkpoints; a resumed run keeps the number it began with.
+        progress: see `Progress`.
+        finish: turns the fitter's state into the output; the checkpoint outlives its failure.
 
     Raises:
-        InputError: no inputs, a run to resume that was another, an unwritable place, or, if strict, a bad image.
+        InputError: inputs or output unusable, or nothing that can be resumed (a changed folder, say).
+        ImageError: if strict.
     """
-    from safetensors.torch import load_file, save
+    begin = time.perf_counter()
+    out = Path(out)
+    check_place(out)
+    items, skipped = gather(inputs)
+    settings = {
+        "the labels, the model or the recipe": fitter.fingerprint,
+        "the images": digest_of_items(items),
+        "the number of images": len(items),
+    }
+    partial = open_partial(out, settings, {"checkpoint_every": max(1, checkpoint_every)}, resume)
+    consumed, earlier = _load_checkpoint(partial, fitter)
+    log = ErrorLog(errors_path(out), strict, earlier)
+    step = int(partial.values["checkpoint_every"])
+    for start in range(consumed, len(items), step):  # batches begin anew, so that they are the same resumed
+        _learn(fitter, items[start : start + step], start, len(items), log, batch_size, workers, progress)
+        _save_checkpoint(partial, fitter, min(start + step, len(items)), log.records)
+    if progress:
+        progress(len(items), len(items))
+    if finish:
+        finish()
+    partial.remove()
+    seconds = time.perf_counter() - begin
+    where = log.path if log.count else None
+    used = len(items) - log.count
+    return Summary(len(items), used, log.count, skipped, seconds, where, tuple(partial.notices))
 
-    begin, out = time.monotonic(), Path(out)
-    items = list(iterate(inputs))
-    if not items:
-        raise InputError(f"no image files found in {inputs}")
-    job = {"classifier settings": learner.fingerprint, "list of images": digest_of(items), "batch size": batch_size}
-    work = WorkDir(out, job, resume=resume)
-    start = failed = 0
-    pieces = work.pieces(".safetensors")
-    if pieces:
-        learner.load_state_dict(load_file(str(pieces[-1])))
-        start, failed = json.loads((work.path / f"{pieces[-1].stem}.json").read_text())
-    log = ErrorLog(out.with_name(out.name + ".errors.jsonl"), "fit", strict=strict, keep=failed)
-    done, marked = start, start
-    for batch in batches(items[start:], learner.preprocess, batch_size, workers, log, start):
-        learner.update(batch.images, batch.indices)
-        # a batch is batch_size consecutive items, less what could not be read
-        done = min(len(items), start + ((batch.indices[-1] - start) // batch_size + 1) * batch_size)
-        progress(done, len(items))
-        if done - marked >= checkpoint_every and done < len(items):
-            name = f"{done:012d}"
-            work.write(f"{name}.json", json.dumps([done, log.count]).encode())
-            work.write(f"{name}.safetensors", save(learner.state_dict()))
-            for old in work.pieces(".safetensors")[:-1]:
-                old.unlink()
-            marked = done
-    progress(len(items), len(items))
-    seconds = time.monotonic() - begin
-    errors = log.path if log.count else None
-    return Summary(len(items), len(items) - log.count, log.count, start, seconds, errors), work
+
+def _learn(
+    fitter: Fitter,
+    items: list[Item],
+    start: int,
+    total: int,
+    log: ErrorLog,
+    batch_size: int,
+    workers: int,
+    progress: Progress | None,
+) -> None:
+    def fail(error: ImageError) -> None:
+        log.add(error)
+
+    for batch in batches(items, fitter.preprocess, batch_size, workers, fail, start=start):
+        fitter.update(batch.images, batch.indices)
+        if progress:
+            progress(batch.indices[-1] + 1, total)
+
+
+def _save_checkpoint(partial: Partial, fitter: Fitter, consumed: int, errors: list[Record]) -> None:
+    # clones, since safetensors refuses tensors that share memory
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in fitter.state_dict().items()}
+    metadata = {"progress": json.dumps({"consumed": consumed, "errors": errors})}
+    partial.write(CHECKPOINT, lambda path: save_file(state, path, metadata=metadata))
+
+
+def _load_checkpoint(partial: Partial, fitter: Fitter) -> tuple[int, list[Record]]:
+    """How many items the fitter has seen, and which of them failed; it is brought into that state."""
+    if not partial.has(CHECKPOINT):
+        return 0, []
+    try:
+        with safe_open(partial.path / CHECKPOINT, framework="pt") as opened:
+            progress = json.loads((opened.metadata() or {})["progress"])
+            state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        fitter.load_state_dict(state)
+        return int(progress["consumed"]), list(progress["errors"])
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{partial.path}: cannot resume, the checkpoint does not fit or is damaged ({error}); "
+            "run again without --resume to start over"
+        ) from error

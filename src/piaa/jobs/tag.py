@@ -1,117 +1,200 @@
-"""Tagging many files: shards as it goes, one whole file at the end."""
+"""Tag a folder: shard by shard, resumable, the output whole or not there."""
 
 from __future__ import annotations
 
-import json
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from piaa.errors import InputError
-from piaa.inputs import batches, iterate
-from piaa.jobs.errorlog import ErrorLog
-from piaa.jobs.summary import Progress, Summary, silent
-from piaa.jobs.workdir import WorkDir, digest_of
-from piaa.jobs.writers import Row, write_rows, writer_for
+from piaa.errors import ImageError
+from piaa.inputs import Batch, Item, batches
+from piaa.jobs.common import (
+    ErrorLog,
+    Progress,
+    Record,
+    Summary,
+    digest_of_items,
+    errors_path,
+    gather,
+    writing,
+)
+from piaa.jobs.partial import Partial, open_partial
+from piaa.jobs.tables import Row, check_output, write_table
+
+SHARD_SIZE = 512
+DIGITS = 6  # of a score in the output
 
 
-class ImageScorer(Protocol):
-    """What `tag_job` drives: `piaa.engine.Scorer`."""
+class TagScorer(Protocol):
+    """What `tag_job` needs of a scorer; `piaa.engine.Scorer` is one.
 
-    preprocess: Callable[[Image.Image], Tensor]
-    fingerprint: str
+    Attributes:
+        label_names: C classes.
+        fingerprint: changes with anything that changes a score or a decision.
+    """
+
     label_names: list[str]
+    fingerprint: str
+
+    def preprocess(self, image: Image.Image, /) -> Tensor:
+        """PIL RGB to 3 x H x W."""
+        ...
 
     def score(self, images: Tensor) -> Tensor:
         """N x 3 x H x W to N x C."""
         ...
 
-    def decide(self, scores: Tensor) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Calibrated N x C, and which labels."""
+    def decide(self, scores: Tensor) -> tuple[Any, Any]:
+        """Calibrated scores N x C and which labels each image has, N x C bool; arrays or tensors."""
         ...
 
 
+@dataclass(frozen=True)
+class _Run:
+    """One call of `tag_job`, so that its steps need not pass everything on."""
+
+    scorer: TagScorer
+    items: list[Item]
+    partial: Partial
+    log: ErrorLog
+    batch_size: int
+    workers: int
+    all_scores: bool
+    progress: Progress | None
+
+    @property
+    def shards(self) -> list[range]:
+        size = int(self.partial.values["shard_size"])
+        return [range(at, min(at + size, len(self.items))) for at in range(0, len(self.items), size)]
+
+
 def tag_job(
-    scorer: ImageScorer,
+    scorer: TagScorer,
     inputs: Any,
-    out: str | Path,
+    out: str | os.PathLike[str],
     *,
     resume: bool = False,
     strict: bool = False,
     batch_size: int = 64,
     workers: int = 2,
-    shard_size: int = 1024,
     all_scores: bool = False,
-    progress: Progress = silent,
+    progress: Progress | None = None,
+    shard_size: int = SHARD_SIZE,
 ) -> Summary:
-    """Tag all inputs and write one row an image, in order, to `.jsonl`, `.csv` or `.parquet`.
+    """Score images, decide their labels, and write a row for each (`piaa.jobs.tables` has the layouts).
 
-    A killed run leaves nothing under the final name; resumed, it gives the same file as an uninterrupted one.
+    Finished shards lie in `OUT.partial/` until the output is assembled and moved to its name; a killed run
+    leaves nothing under that name. Images that fail have no row; they are in `OUT.errors.jsonl`.
+
+    Args:
+        scorer: see `TagScorer`.
+        inputs: see `piaa.inputs.iterate`; meant for files, since the list of items is held.
+        out: the output, ending in .jsonl, .csv or .parquet.
+        resume: go on from `OUT.partial/`; the output has the same bytes as one of an uninterrupted run.
+        strict: stop at the first image that fails.
+        batch_size: images that go through the model together.
+        workers: threads that decode.
+        all_scores: write the calibrated score of every class too.
+        progress: see `Progress`.
+        shard_size: images whose rows are kept together; what a kill can cost. A resumed run keeps its own.
 
     Raises:
-        InputError: no inputs, an unknown ending, a run to resume that was another, or, if strict, a bad image.
+        InputError: inputs or output unusable, or nothing that can be resumed.
+        ImageError: if strict.
     """
-    begin, out = time.monotonic(), Path(out)
-    writer_for(out)
-    items = list(iterate(inputs))
-    if not items:
-        raise InputError(f"no image files found in {inputs}")
-    job = {
-        "classifier": scorer.fingerprint,
-        "list of images": digest_of(items),
-        "batch or shard size": [batch_size, shard_size],
-        "choice of scores": all_scores,
+    begin = time.perf_counter()
+    out = check_output(out, scorer.label_names)
+    items, skipped = gather(inputs)
+    settings = {
+        "the classifier or its model": scorer.fingerprint,
+        "the images": digest_of_items(items),
+        "the number of images": len(items),
+        "all scores or labels alone": all_scores,
     }
-    work = WorkDir(out, job, resume=resume)
-    start, failed = _progress_so_far(work)
-    log = ErrorLog(out.with_name(out.name + ".errors.jsonl"), "tag", strict=strict, keep=failed)
-    step = max(1, shard_size // batch_size) * batch_size
-    for low in range(start, len(items), step):
-        rows: list[Row] = []
-        for batch in batches(items[low : low + step], scorer.preprocess, batch_size, workers, log, low):
-            rows.extend(_rows(scorer, batch.ids, batch.images, all_scores))
-            progress(batch.indices[-1] + 1, len(items))
-        high = min(low + step, len(items))
-        body = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        work.write(f"{high:012d}.{log.count}.rows", body.encode())
-    progress(len(items), len(items))
-    write_rows(out, _read(work.pieces(".rows")))
-    work.remove()
-    errors = log.path if log.count else None
-    return Summary(len(items), len(items) - log.count, log.count, start, time.monotonic() - begin, errors)
+    partial = open_partial(out, settings, {"shard_size": max(1, shard_size)}, resume)
+    done = [name for name in _shard_names("errors", partial, len(items)) if partial.has(_rows_of(name))]
+    earlier = [record for name in done for record in partial.read_lines(name)]
+    log = ErrorLog(errors_path(out), strict, earlier)
+    run = _Run(scorer, items, partial, log, batch_size, workers, all_scores, progress)
+    for number, indices in enumerate(run.shards):
+        if not partial.has(f"rows-{number:05d}.jsonl"):
+            _do_shard(run, number, indices)
+        _report(run, indices.stop)
+    _assemble(run, out)
+    seconds = time.perf_counter() - begin
+    where = log.path if log.count else None
+    tagged = len(items) - log.count
+    return Summary(len(items), tagged, log.count, skipped, seconds, where, tuple(partial.notices))
 
 
-def _progress_so_far(work: WorkDir) -> tuple[int, int]:
-    """Items dealt with and errors written by the finished shards."""
-    pieces = work.pieces(".rows")
-    if not pieces:
-        return 0, 0
-    high, failed, _ = pieces[-1].name.split(".")
-    return int(high), int(failed)
+def _do_shard(run: _Run, number: int, indices: range) -> None:
+    """Batches begin anew with each shard, so that they are the same in a resumed run."""
+    failed: list[Record] = []
+
+    def fail(error: ImageError, stage: str = "read") -> None:
+        run.log.add(error, stage)
+        failed.append(run.log.records[-1])
+
+    rows: list[Row] = []
+    items = run.items[indices.start : indices.stop]
+    for batch in batches(
+        items, run.scorer.preprocess, run.batch_size, run.workers, fail, start=indices.start
+    ):
+        for index, row in zip(batch.indices, _rows(run, batch), strict=True):
+            if row is None:
+                fail(ImageError(run.items[index].id, "its scores are not finite"), "score")
+            else:
+                rows.append(row)
+        _report(run, batch.indices[-1] + 1)
+    run.partial.write_lines(f"errors-{number:05d}.jsonl", failed)
+    run.partial.write_lines(f"rows-{number:05d}.jsonl", rows)
 
 
-def _rows(scorer: ImageScorer, ids: Sequence[str], images: Tensor, all_scores: bool) -> Iterator[Row]:
-    calibrated, decided = scorer.decide(scorer.score(images))
-    for name, scores, mask in zip(ids, calibrated, decided, strict=True):
-        order = sorted(np.flatnonzero(mask), key=lambda c: (-scores[c], c))
-        row: Row = {
-            "path": name,
-            "labels": [{"label": scorer.label_names[c], "score": round(float(scores[c]), 6)} for c in order],
-        }
-        if all_scores:
-            row["scores"] = {
-                label: round(float(score), 6) for label, score in zip(scorer.label_names, scores, strict=True)
-            }
-        yield row
+def _rows(run: _Run, batch: Batch) -> Iterator[Row | None]:
+    """A row for each image of the batch, or None where the model gave no usable scores."""
+    scores = run.scorer.score(batch.images)
+    calibrated, mask = (np.asarray(values) for values in run.scorer.decide(scores))
+    usable = np.isfinite(np.asarray(scores.detach().cpu().float())).all(1) & np.isfinite(calibrated).all(1)
+    for index, name in enumerate(batch.ids):
+        values = [round(float(value), DIGITS) for value in calibrated[index]]
+        yield _row(run, name, values, mask[index]) if usable[index] else None
 
 
-def _read(shards: list[Path]) -> Iterator[Row]:
-    for shard in shards:
-        for line in shard.read_text(encoding="utf-8").splitlines():
-            yield json.loads(line)
+def _row(run: _Run, name: str, values: Sequence[float], mask: Any) -> Row:
+    names = run.scorer.label_names
+    present = [int(c) for c in np.flatnonzero(mask)]
+    chosen = sorted(present, key=lambda c: -values[c])  # stable: ties in the order of the classes
+    row: Row = {"path": name, "labels": [{"label": names[c], "score": values[c]} for c in chosen]}
+    if run.all_scores:
+        row["scores"] = dict(zip(names, values, strict=True))
+    return row
+
+
+def _assemble(run: _Run, out: Path) -> None:
+    names = _shard_names("rows", run.partial, len(run.items))
+    shards = (run.partial.read_lines(name) for name in names)
+    columns = run.scorer.label_names if run.all_scores else []
+    whole = run.partial.write("whole", lambda path: write_table(path, out.suffix, shards, columns))
+    with writing(out):
+        os.replace(whole, out)
+    run.partial.remove()
+
+
+def _shard_names(kind: str, partial: Partial, items: int) -> list[str]:
+    return [f"{kind}-{number:05d}.jsonl" for number in range(-(-items // int(partial.values["shard_size"])))]
+
+
+def _rows_of(errors: str) -> str:
+    return errors.replace("errors", "rows", 1)
+
+
+def _report(run: _Run, done: int) -> None:
+    if run.progress:
+        run.progress(done, len(run.items))

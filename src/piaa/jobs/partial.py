@@ -1,0 +1,143 @@
+"""`OUT.partial/`: what a killed run leaves, and what `--resume` goes on from.
+
+    manifest.json         settings of the run; resuming needs the same ones
+    rows-00000.jsonl      a finished shard of rows             (tag)
+    errors-00000.jsonl    what failed in it, written before it (tag)
+    checkpoint.safetensors  the learner's state                (fit)
+
+Every file is written aside and moved into place, so what is there is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from piaa.errors import InputError
+from piaa.jobs.common import writing
+
+MANIFEST_VERSION = 1
+
+log = logging.getLogger("piaa")
+
+
+class Partial:
+    """The directory of one run. Make it with `open_partial`.
+
+    Attributes:
+        path: the directory.
+        values: what the run that began it wanted kept (a shard size, say), read back on resuming.
+        notices: what the user should be told.
+    """
+
+    def __init__(self, path: Path, values: dict[str, Any], notices: list[str]) -> None:
+        self.path, self.values, self.notices = path, values, notices
+
+    def write(self, name: str, fill: Callable[[Path], object]) -> Path:
+        """Let `fill` write a file aside, then move it to `name`."""
+        aside, final = self.path / f"{name}.tmp", self.path / name
+        with writing(final):
+            fill(aside)
+            _sync(aside)
+            os.replace(aside, final)
+        return final
+
+    def write_lines(self, name: str, records: Iterable[Any]) -> None:
+        """One JSON value a line."""
+        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        self.write(name, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def read_lines(self, name: str) -> list[Any]:
+        """What `write_lines` wrote.
+
+        Raises:
+            InputError: when it is damaged.
+        """
+        try:
+            with open(self.path / name, encoding="utf-8") as stream:
+                return [json.loads(line) for line in stream]
+        except (OSError, ValueError) as error:
+            raise _damaged(self.path, f"{name}: {error}") from error
+
+    def has(self, name: str) -> bool:
+        """Whether that file is there, and so whole."""
+        return (self.path / name).exists()
+
+    def remove(self) -> None:
+        """The run is done: the directory goes."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def partial_path(out: Path) -> Path:
+    """`OUT.partial`, beside the output."""
+    return out.with_name(out.name + ".partial")
+
+
+def open_partial(out: Path, settings: dict[str, Any], values: dict[str, Any], resume: bool) -> Partial:
+    """Start anew, or go on.
+
+    Args:
+        out: the output file.
+        settings: words for the user to JSON values; resuming needs all of them equal.
+        values: to be kept; a resumed run gets those of the run that began.
+        resume: go on from what is there; without it, that is replaced, with a notice.
+
+    Raises:
+        InputError: resuming with other settings, or from something damaged.
+    """
+    path = partial_path(out)
+    notices: list[str] = []
+    if resume and (path / "manifest.json").exists():
+        kept = _resumed(path, settings)
+        return Partial(path, kept, notices)
+    if path.exists():
+        _notice(
+            notices, f"{path}: leftovers of an unfinished run were replaced (--resume would go on from them)"
+        )
+    elif resume:
+        _notice(notices, f"{path}: not there, so there is nothing to resume; starting from the beginning")
+    with writing(path):
+        if path.exists():
+            shutil.rmtree(path)
+        path.mkdir()
+    partial = Partial(path, values, notices)
+    manifest = {"version": MANIFEST_VERSION, "settings": settings, "values": values}
+    partial.write("manifest.json", lambda aside: aside.write_text(json.dumps(manifest), encoding="utf-8"))
+    return partial
+
+
+def _resumed(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        version, before, values = manifest["version"], manifest["settings"], dict(manifest["values"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise _damaged(path, f"manifest.json: {error!r}") from error
+    if version != MANIFEST_VERSION:
+        raise InputError(f"{path}: left by another version of piaa; run again without --resume")
+    wanted = json.loads(json.dumps(settings))
+    differing = [name for name in {**wanted, **before} if wanted.get(name) != before.get(name)]
+    if differing:
+        raise InputError(
+            f"{path}: cannot resume, since these changed after the unfinished run began: "
+            f"{', '.join(differing)}; use the same again, or run without --resume to start over"
+        )
+    return values
+
+
+def _damaged(path: Path, what: str) -> InputError:
+    return InputError(f"{path}: cannot resume, {what} (damaged?); run again without --resume to start over")
+
+
+def _notice(notices: list[str], text: str) -> None:
+    notices.append(text)
+    log.warning(text)
+
+
+def _sync(path: Path) -> None:
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
