@@ -1,142 +1,239 @@
-"""What is really in the images: truth files for evaluation, read and written."""
+"""Ground truth for `piaa eval`: which labels each image really has, and how large its objects are.
+
+    .csv      path,labels[,sizes]       `labels` separated by `;`, `sizes` a JSON object {label: 0..1}
+              path,CLASS,CLASS,...      0 or 1 for each class
+    .jsonl    {"path": ..., "labels": [...], "sizes": {label: 0..1}}
+
+A size is that of the largest object of the label, relative to the image (area, 0 to 1).
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from piaa.errors import LabelError
+from piaa.errors import InputError, LabelError
+
+SEPARATOR = ";"
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Labels of images.
+    """What is true of a set of images.
 
     Attributes:
-        labels: path as written in the file -> class indices.
-        sizes: path -> class index -> relative size (0..1) of the largest instance, where the file says so.
+        label_names: C classes.
+        labels: path to the indices of the labels that the image has, in the order of the file.
+        sizes: path to {label index: relative size 0..1}, for the images that have any.
+        folder: relative paths are taken from here: the folder of the truth file.
+        missing: paths, as in the file, of images that are not there; they are in `labels` all the same.
     """
 
-    labels: dict[str, set[int]]
-    sizes: dict[str, dict[int, float]]
+    label_names: list[str]
+    labels: dict[str, frozenset[int]]
+    sizes: dict[str, dict[int, float]] = field(default_factory=dict)
+    folder: Path = field(default_factory=Path)
+    missing: list[str] = field(default_factory=list)
 
-    def match(self, ids: Sequence[str], classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64], list[int]]:
-        """Rows for images by their path, matched by the longest common ending of folders and name.
+    def find(self, path: str | os.PathLike[str]) -> str | None:
+        """The key in `labels` of an image given by its path in any form, or None where nothing is known of it."""
+        if not hasattr(self, "_resolved"):
+            keys = {os.path.realpath(self.folder / key): key for key in self.labels}
+            object.__setattr__(self, "_resolved", keys)
+        known: dict[str, str] = self._resolved  # type: ignore[attr-defined]
+        return known.get(os.path.realpath(path))
 
-        Returns:
-            labels n x C, sizes n x C (NaN where unknown), and which of `ids` were found (n indices).
+    def targets(self, paths: Sequence[str]) -> NDArray[np.int64]:
+        """N x C of 0 and 1 for N keys of `labels`.
+
+        Raises:
+            KeyError: a path that is no key.
         """
-        found, rows, sizes = [], [], []
-        by_name: dict[str, list[str]] = {}
-        for path in self.labels:
-            by_name.setdefault(path.replace("\\", "/").rsplit("/", 1)[-1], []).append(path)
-        for number, name in enumerate(ids):
-            text = name.replace(os.sep, "/")
-            candidates = [p for p in by_name.get(text.rsplit("/", 1)[-1], []) if _ends(text, p)]
-            if not candidates:
-                continue
-            path = max(candidates, key=len)
-            row = np.zeros(classes, dtype=np.int64)
-            row[list(self.labels[path])] = 1
-            size = np.full(classes, np.nan)
-            for index, value in self.sizes.get(path, {}).items():
-                size[index] = value
-            found.append(number)
-            rows.append(row)
-            sizes.append(size)
-        shape = (len(found), classes)
-        return np.array(rows, dtype=np.int64).reshape(shape), np.array(sizes).reshape(shape), found
+        result = np.zeros((len(paths), len(self.label_names)), dtype=np.int64)
+        for row, path in enumerate(paths):
+            result[row, sorted(self.labels[path])] = 1
+        return result
+
+    def size_matrix(self, paths: Sequence[str]) -> NDArray[np.float64]:
+        """N x C relative sizes, NaN where none is known."""
+        result = np.full((len(paths), len(self.label_names)), np.nan)
+        for row, path in enumerate(paths):
+            for index, size in self.sizes.get(path, {}).items():
+                result[row, index] = size
+        return result
 
 
-def _ends(path: str, ending: str) -> bool:
-    ending = ending.replace("\\", "/").lstrip("./")
-    return path == ending or path.endswith("/" + ending)
+@dataclass(frozen=True)
+class _Entry:
+    place: str
+    path: str
+    labels: list[str]
+    sizes: dict[str, float]
 
 
-def read_truth(path: str | Path, label_names: Sequence[str]) -> Truth:
-    """Read a truth file: `.csv` with the columns path and labels (`a;b`), or one 0/1 column per class; or `.jsonl`.
+def read_truth(path: str | os.PathLike[str], label_names: Sequence[str]) -> Truth:
+    """Read a truth file (layouts above), UTF-8 with or without a byte order mark.
 
-    A column or key `sizes` may map label to relative size (JSON).
+    Args:
+        path: ending in .csv or .jsonl.
+        label_names: C classes of the classifier; every label of the file must be one of them. In a file with
+            a column for each class, classes without a column count as absent everywhere.
 
     Raises:
-        LabelError: naming file and line, for an unknown label, a path given twice, or a form that is none of these.
+        LabelError: naming file and line: an unknown label, an image listed twice, a size outside 0..1 or of
+            a label that the image has not, a value that is not 0 or 1, a broken line, no image at all.
     """
     path = Path(path)
-    index = {name.casefold(): number for number, name in enumerate(label_names)}
-    truth = Truth({}, {})
+    readers = {".csv": _csv_entries, ".jsonl": _jsonl_entries}
+    if path.suffix.lower() not in readers:
+        raise LabelError(f"{path}: a truth file ends in .csv or .jsonl")
     try:
-        lines = _jsonl(path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv(path, index)
-        for line, name, labels, sizes in lines:
-            place = f"{path}, line {line}"
-            if name in truth.labels:
-                raise LabelError(f"{place}: {name!r} was already given; keep one line an image")
-            truth.labels[name] = {_known(label, index, place) for label in labels}
-            if sizes:
-                truth.sizes[name] = {_known(k, index, place): float(v) for k, v in sizes.items()}
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise LabelError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise LabelError(f"{path}: cannot read the truth file: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise LabelError(f"{path}: not UTF-8 text") from error
-    if not truth.labels:
+        raise LabelError(f"{path}: not UTF-8 text; save the file as UTF-8") from error
+    index = {name: number for number, name in enumerate(label_names)}
+    labels: dict[str, frozenset[int]] = {}
+    sizes: dict[str, dict[int, float]] = {}
+    places: dict[str, str] = {}
+    for entry in readers[path.suffix.lower()](path, text, index):
+        normal = os.path.normpath(entry.path)
+        if normal in places:
+            raise LabelError(f"{entry.place}: {entry.path!r} is listed twice; first at {places[normal]}")
+        places[normal] = entry.place
+        labels[entry.path] = frozenset(_index(entry, name, index) for name in entry.labels)
+        if entry.sizes:
+            sizes[entry.path] = _checked_sizes(entry, index)
+    if not labels:
         raise LabelError(f"{path}: no image in it")
-    return truth
+    missing = [name for name in labels if not (path.parent / name).is_file()]
+    return Truth(list(label_names), labels, sizes, path.parent, missing)
 
 
-def _known(label: str, index: dict[str, int], place: str) -> int:
-    number = index.get(label.strip().casefold())
-    if number is None:
-        raise LabelError(f"{place}: {label!r} is no class of this classifier")
-    return number
+def write_truth(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a truth CSV (`path,labels,sizes`), whole or not at all.
 
+    Args:
+        path: the file.
+        rows: each `{"path": str, "labels": iterable of names, "sizes": {name: 0..1}}`; sizes may be left out.
 
-Row = tuple[int, str, list[str], dict[str, float]]
-
-
-def _jsonl(path: Path) -> Iterable[Row]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-                yield number, str(row["path"]), list(row["labels"]), dict(row.get("sizes") or {})
-            except (ValueError, KeyError, TypeError) as error:
-                raise LabelError(f"{path}, line {number}: wanted {{\"path\": ..., \"labels\": [...]}}") from error
-
-
-def _csv(path: Path, index: dict[str, int]) -> Iterable[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        if "path" not in columns:
-            raise LabelError(f"{path}, line 1: no column 'path'; the header is path,labels or path and one per class")
-        classes = [c for c in columns if c.casefold() in index]
-        if "labels" not in columns and not classes:
-            raise LabelError(f"{path}, line 1: neither a column 'labels' nor one named after a class")
-        for row in reader:
-            if "labels" in columns:
-                labels = [part.strip() for part in (row["labels"] or "").split(";") if part.strip()]
-            else:
-                labels = [c for c in classes if (row[c] or "").strip() not in ("", "0", "false", "False")]
-            try:
-                sizes = json.loads(row["sizes"]) if row.get("sizes") else {}
-            except ValueError as error:
-                raise LabelError(f"{path}, line {reader.line_num}: column 'sizes' is no JSON") from error
-            yield reader.line_num, row["path"], labels, sizes
-
-
-def write_truth(path: str | Path, rows: Iterable[tuple[str, Sequence[str], dict[str, float]]]) -> None:
-    """Write (path, labels, sizes) rows as the CSV that `read_truth` reads, whole or not at all."""
+    Raises:
+        InputError: the file cannot be written.
+        LabelError: a label that holds a `;`.
+    """
     path = Path(path)
-    aside = path.with_name(f".{path.name}.partial")
-    with aside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "labels", "sizes"])
-        for name, labels, sizes in rows:
-            writer.writerow([name, ";".join(labels), json.dumps(sizes, ensure_ascii=False)])
-    os.replace(aside, path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(aside, "w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(["path", "labels", "sizes"])
+            for row in rows:
+                names = list(row["labels"])
+                for name in names:
+                    if SEPARATOR in name or name != name.strip():
+                        raise LabelError(
+                            f"{path}: label {name!r}: `;` separates labels, and blanks are cut off"
+                        )
+                sizes = json.dumps(dict(row.get("sizes") or {}), ensure_ascii=False)
+                writer.writerow([row["path"], SEPARATOR.join(names), sizes])
+        os.replace(aside, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _csv_entries(path: Path, text: str, index: Mapping[str, int]) -> Iterator[_Entry]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip() for name in reader.fieldnames or []]
+        reader.fieldnames = header
+        if "path" not in header:
+            raise LabelError(f"{path}, line 1: no column is called path; the header must be path,labels")
+        twice = sorted({name for name in header if header.count(name) > 1})
+        if twice:
+            raise LabelError(f"{path}, line 1: column {twice[0]!r} is there twice")
+        listed = "labels" in header
+        unknown = [name for name in header if name not in ("path", "labels", "sizes") and name not in index]
+        if not listed and (unknown or not set(header) & index.keys()):
+            raise LabelError(
+                f"{path}, line 1: neither a column labels nor a column for each class; "
+                f"no class is called {', '.join(map(repr, unknown)) or 'like a column'}"
+            )
+        for row in reader:
+            place = f"{path}, line {reader.line_num}"
+            if None in row or None in row.values():
+                raise LabelError(f"{place}: not {len(header)} values, as the header has")
+            names = _listed(row["labels"]) if listed else _ticked(place, row, index)
+            yield _entry(place, row["path"], names, _json(place, row.get("sizes") or "{}"))
+    except csv.Error as error:
+        raise LabelError(f"{path}, line {reader.line_num}: not readable as CSV: {error}") from error
+
+
+def _jsonl_entries(path: Path, text: str, index: Mapping[str, int]) -> Iterator[_Entry]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        place = f"{path}, line {number}"
+        row = _json(place, line)
+        if not isinstance(row, dict) or "path" not in row or "labels" not in row:
+            raise LabelError(f'{place}: must be an object {{"path": ..., "labels": [...]}}')
+        yield _entry(place, row["path"], row["labels"], row.get("sizes") or {})
+
+
+def _entry(place: str, path: Any, labels: Any, sizes: Any) -> _Entry:
+    if not isinstance(path, str) or not path.strip():
+        raise LabelError(f"{place}: no path")
+    if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
+        raise LabelError(f"{place}: labels must be a list of names")
+    if not isinstance(sizes, dict):
+        raise LabelError(f"{place}: sizes must be an object {{label: size}}")
+    return _Entry(place, path, labels, sizes)
+
+
+def _listed(cell: str) -> list[str]:
+    return [name.strip() for name in cell.split(SEPARATOR) if name.strip()]
+
+
+def _ticked(place: str, row: Mapping[str, str], index: Mapping[str, int]) -> list[str]:
+    for name in row.keys() & index.keys():
+        if row[name].strip() not in ("0", "1"):
+            raise LabelError(f"{place}: {row[name]!r} for class {name!r}; must be 0 or 1")
+    return [name for name in row if name in index and row[name].strip() == "1"]
+
+
+def _json(place: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise LabelError(f"{place}: not readable as JSON: {error}") from error
+
+
+def _index(entry: _Entry, name: str, index: Mapping[str, int]) -> int:
+    if name not in index:
+        raise LabelError(
+            f"{entry.place}: no class is called {name!r}; the classifier has {len(index)} classes"
+        )
+    return index[name]
+
+
+def _checked_sizes(entry: _Entry, index: Mapping[str, int]) -> dict[int, float]:
+    result: dict[int, float] = {}
+    for name, size in entry.sizes.items():
+        number = _index(entry, name, index)
+        if name not in entry.labels:
+            raise LabelError(f"{entry.place}: a size for {name!r}, which is not among its labels")
+        if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size <= 1:
+            raise LabelError(f"{entry.place}: size {size!r} of {name!r}; must be a number from 0 to 1")
+        result[number] = float(size)
+    return result
