@@ -33,10 +33,10 @@ KINDS = ("single-large", "single", "pair", "scene")
 # (from this share of the run on, chance of each kind of scene, patch dropout)
 CURRICULUM = (
     (0.00, (1.0, 0.0, 0.0, 0.0), 0.0),
-    (0.15, (0.5, 0.5, 0.0, 0.0), 0.0),
-    (0.35, (0.15, 0.5, 0.25, 0.1), 0.5),
-    (0.55, (0.05, 0.4, 0.25, 0.3), 0.5),
-    (0.92, (0.0, 0.42, 0.25, 0.33), 0.0),
+    (0.40, (0.4, 0.6, 0.0, 0.0), 0.0),
+    (0.62, (0.1, 0.45, 0.25, 0.2), 0.25),
+    (0.80, (0.05, 0.35, 0.25, 0.35), 0.25),
+    (0.94, (0.0, 0.4, 0.25, 0.35), 0.0),
 )
 
 
@@ -201,9 +201,25 @@ def stage(progress: float) -> tuple[tuple[float, ...], float]:
     return current[1], current[2]
 
 
-def learning_rate(peak: float, step: int, progress: float, warmup: int = 400) -> float:
-    """Linear warm-up, constant, then linear decay to a hundredth over the last third."""
-    return peak * min(1.0, step / warmup) * max(0.01, min(1.0, (1.0 - progress) / 0.35))
+def learning_rate(step: int, progress: float, warmup: int = 300) -> float:
+    """Share of the peak: linear warm-up, constant, then linear decay to a hundredth over the last third."""
+    return min(1.0, step / warmup) * max(0.01, min(1.0, (1.0 - progress) / 0.35))
+
+
+def build_optimisers(model: CLIP, lr: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the transformer blocks (three times the rate), AdamW for everything else."""
+    blocks = {n: p for n, p in model.named_parameters() if "resblocks" in n and p.ndim == 2}
+    rest = [(n, p) for n, p in model.named_parameters() if n not in blocks]
+    decay = [p for n, p in rest if p.ndim >= 2 and "embedding" not in n]
+    plain = [p for n, p in rest if p.ndim < 2 or "embedding" in n]
+    groups = [{"params": decay, "weight_decay": 0.05, "peak": lr}, {"params": plain, "weight_decay": 0.0, "peak": lr}]
+    muon = torch.optim.Muon(
+        [{"params": list(blocks.values()), "peak": 3 * lr}],
+        lr=3 * lr,
+        weight_decay=0.05,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    return [muon, torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True)]
 
 
 def parse() -> argparse.Namespace:
@@ -226,11 +242,8 @@ def main() -> None:
     arguments.run.mkdir(parents=True, exist_ok=True)
     model, used = build_model(config, arguments.seed)
     text = Text(used, config["model_cfg"]["text_cfg"]["context_length"])
-    decay = [p for n, p in model.named_parameters() if p.ndim >= 2 and "embedding" not in n]
-    rest = [p for n, p in model.named_parameters() if p.ndim < 2 or "embedding" in n]
-    groups = [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=arguments.lr, betas=(0.9, 0.98), fused=True)
-    seen = resume(arguments.run, model, optimiser)
+    optimisers = build_optimisers(model, arguments.lr)
+    seen = resume(arguments.run, model, optimisers)
     shards = Shards(arguments.shards)
     visual, current_dropout = model.visual, -1.0
 
@@ -252,17 +265,18 @@ def main() -> None:
             model.visual.patch_dropout = open_clip.transformer.PatchDropout(dropout) if dropout else nn.Identity()
             visual = model.visual if arguments.no_compile else torch.compile(model.visual)
             current_dropout = dropout
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(arguments.lr, step, progress)
+        for group in (group for optimiser in optimisers for group in optimiser.param_groups):
+            group["lr"] = group["peak"] * learning_rate(step, progress)
         pixels, tokens, same = upcoming.result() if upcoming else prepare(step)
         upcoming = ahead.submit(prepare, step + 1)
         torch.manual_seed(arguments.seed * 1_000_003 + step)
         image = F.normalize(visual(pixels), dim=-1)
         loss = clip_loss(image, encode_text(model, tokens), model.logit_scale.exp(), same)
-        optimiser.zero_grad()
+        model.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         with torch.no_grad():
             model.logit_scale.clamp_(0, math.log(100))
         losses.append(loss.item())
@@ -272,26 +286,28 @@ def main() -> None:
             row |= validate(model, text, arguments.validation, config)
             row["seconds"] = round(time.time() - begin)
             losses = []
-            save(arguments.run, model, optimiser, seen, row)
+            save(arguments.run, model, optimisers, seen, row)
             export(model, used, config, arguments.run / "export")
             print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}), flush=True)
 
 
-def save(run: Path, model: CLIP, optimiser: torch.optim.Optimizer, seen: int, row: dict) -> None:
-    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen}
+def save(run: Path, model: CLIP, optimisers: list[torch.optim.Optimizer], seen: int, row: dict) -> None:
+    state = {"model": model.state_dict(), "optimisers": [o.state_dict() for o in optimisers], "seen": seen}
     torch.save(state, run / "checkpoint.partial")
     os.replace(run / "checkpoint.partial", run / "checkpoint.pt")
     with (run / "curve.jsonl").open("a") as curve:
         curve.write(json.dumps(row) + "\n")
 
 
-def resume(run: Path, model: CLIP, optimiser: torch.optim.Optimizer) -> int:
+def resume(run: Path, model: CLIP, optimisers: list[torch.optim.Optimizer]) -> int:
+    """Continue from the checkpoint, if there is one; without optimiser states in it these begin anew."""
     path = run / "checkpoint.pt"
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
+    for optimiser, saved in zip(optimisers, state.get("optimisers", []), strict=False):
+        optimiser.load_state_dict(saved)
     return int(state["seen"])
 
 

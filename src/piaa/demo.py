@@ -14,7 +14,6 @@ from typing import Any
 
 from piaa.evaluate import Evaluation, evaluate
 from piaa.jobs import fit_job, tag_job
-from piaa.jobs.summary import silent
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder, write_scene_truth
@@ -24,7 +23,7 @@ Stage = Callable[[str], Callable[[int, int], None]]
 
 
 def _no_stage(name: str) -> Callable[[int, int], None]:
-    return silent
+    return lambda done, total: None
 
 
 @dataclass
@@ -64,19 +63,21 @@ def run_demo(
     with _timed(seconds, "draw"):
         write_scene_folder(out / "unlabelled", seed, "unlabelled", unlabelled, stage("drawing unlabelled images"))
         drawn = write_scene_folder(out / "test", seed, "test", test, stage("drawing test images"))
-        write_scene_truth(out / "truth.csv", drawn)
+        write_scene_truth(out / "truth.csv", "test", drawn)
         (out / "labels.txt").write_text("\n".join(object_names()) + "\n", encoding="utf-8")
     recognizer = Recognizer(object_names(), **options)
     with _timed(seconds, "fit"):
         learner = recognizer.learner()
-        summary, work = fit_job(
-            learner, out / "unlabelled", out / "demo.piaa", progress=stage("learning from unlabelled images")
+        summary = fit_job(
+            learner,
+            out / "unlabelled",
+            out=out / "demo.piaa",
+            progress=stage("learning from unlabelled images"),
+            finish=lambda: recognizer.adopt(learner).save(out / "demo.piaa"),
         )
-        recognizer.adopt(learner).save(out / "demo.piaa")
-        work.remove()
     scorer = recognizer.scorer()
     with _timed(seconds, "tag"):
-        tagged = tag_job(scorer, out / "test", out / "tags.jsonl", progress=stage("tagging test images"))
+        tagged = tag_job(scorer, out / "test", out=out / "tags.jsonl", progress=stage("tagging test images"))
     with _timed(seconds, "evaluate"):
         truth = read_truth(out / "truth.csv", scorer.label_names)
         result = evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from piaa.encoder import Encoded
 from piaa.engine import Scorer
 from piaa.errors import ImageError, InputError
 from piaa.inputs import batches, iterate
-from piaa.jobs.summary import Progress, silent
+from piaa.jobs import Progress
 from piaa.recipes import Scales
 from piaa.truth import Truth
 
@@ -102,6 +103,15 @@ def method_scores(scorer: Scorer, encoded: Encoded, text_scales: Scales) -> dict
     }
 
 
+def _key(truth: Truth, image: str, inputs: Any) -> str | None:
+    """The image in the truth file: its paths count from the file's own folder, or from the folder of images."""
+    key = truth.find(image)
+    if key is None and isinstance(inputs, str | os.PathLike):
+        relative = os.path.relpath(image, inputs).replace(os.sep, "/")
+        key = relative if relative in truth.labels else None
+    return key
+
+
 def evaluate(
     scorer: Scorer,
     text_scales: Scales,
@@ -110,7 +120,7 @@ def evaluate(
     *,
     batch_size: int = 64,
     workers: int = 2,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Score the images that a truth file names, by every method.
 
@@ -129,18 +139,21 @@ def evaluate(
         ids.extend(batch.ids)
         for name, scores in method_scores(scorer, scorer.encode(batch.images), text_scales).items():
             parts[name].append(scores)
-        progress(batch.indices[-1] + 1, len(items))
-    classes = len(scorer.label_names)
-    labels, sizes, found = truth.match(ids, classes)
+        if progress:
+            progress(batch.indices[-1] + 1, len(items))
+    keys = [_key(truth, name, inputs) for name in ids]
+    found = [number for number, key in enumerate(keys) if key is not None]
+    known = [key for key in keys if key is not None]
     if not found:
-        raise InputError("the truth file names none of the images found; its paths must end like the images' own")
+        raise InputError("the truth file names none of the images found; its paths are taken from its own "
+            "folder, or from the folder of images")
     kept = {name: torch.cat(part)[found] for name, part in parts.items()}
     calibrated, decided = scorer.decide(kept["piaa"])
     named = set(found)
     return Evaluation(
         [ids[i] for i in found],
-        torch.from_numpy(labels),
-        torch.from_numpy(sizes),
+        torch.from_numpy(truth.targets(known)),
+        torch.from_numpy(truth.size_matrix(known)),
         kept,
         torch.from_numpy(calibrated),
         torch.from_numpy(np.asarray(decided)),

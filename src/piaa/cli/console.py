@@ -36,6 +36,14 @@ def shows_errors(command: F) -> F:
     return wrapped  # type: ignore[return-value]
 
 
+def show_notices(summary: Any) -> None:
+    """What a job wants the user to know, and what it skipped."""
+    for notice in summary.notices:
+        console.print(f"[yellow]note:[/] {notice}", highlight=False)
+    if summary.failed:
+        console.print(f"[yellow]{summary.failed} images could not be used[/]: see {summary.errors_path}")
+
+
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     """Inside: a function that starts a bar by name and gives its callback (done, total)."""

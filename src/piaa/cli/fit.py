@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli.console import console, progress_bars, shows_errors
+from piaa.cli.console import console, progress_bars, show_notices, shows_errors
 
 
 @shows_errors
@@ -50,20 +50,20 @@ def fit(
     )
     learner = recognizer.learner()
     with progress_bars() as stage:
-        summary, work = fit_job(
+        summary = fit_job(
             learner,
             images,
-            out,
+            out=out,
             resume=resume,
             strict=strict,
             batch_size=batch_size,
             workers=workers,
             progress=stage("learning"),
+            finish=lambda: recognizer.adopt(learner).save(out),
         )
-    recognizer.adopt(learner).save(out)
-    work.remove()
+    show_notices(summary)
     console.print(
-        f"learnt {len(learner.labels)} classes from {summary.done} images in {summary.seconds:.1f} s -> {out}",
+        f"learnt {len(learner.labels)} classes from {summary.tagged} images in {summary.seconds:.1f} s -> {out}",
         highlight=False,
     )
     report = recognizer.classifier_.report
@@ -71,5 +71,3 @@ def fit(
         for name, reason in report[kind].items():
             what = "keeps its text prototype" if kind == "fallbacks" else "threshold"
             console.print(f"[yellow]note:[/] {name} ({what}): {reason}", highlight=False)
-    if summary.failed:
-        console.print(f"[yellow]{summary.failed} images could not be read[/]: see {summary.errors_path}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli.console import console, progress_bars, shows_errors
+from piaa.cli.console import console, progress_bars, show_notices, shows_errors
 from piaa.errors import InputError
 
 
@@ -52,7 +52,7 @@ def tag(
         summary = tag_job(
             recognizer.scorer(),
             images,
-            out,
+            out=out,
             resume=resume,
             strict=strict,
             batch_size=batch_size,
@@ -60,6 +60,5 @@ def tag(
             all_scores=all_scores,
             progress=stage("tagging"),
         )
-    console.print(f"tagged {summary.done} images in {summary.seconds:.1f} s -> {out}", highlight=False)
-    if summary.failed:
-        console.print(f"[yellow]{summary.failed} images could not be read[/]: see {summary.errors_path}")
+    show_notices(summary)
+    console.print(f"tagged {summary.tagged} images in {summary.seconds:.1f} s -> {out}", highlight=False)

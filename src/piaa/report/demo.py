@@ -11,7 +11,7 @@ from piaa.demo import DemoResult
 from piaa.evaluate import METHOD_NAMES, METHODS
 from piaa.explain import heat_map
 from piaa.images import open_image
-from piaa.inputs import walk
+from piaa.inputs import list_folder
 from piaa.report.builder import write_report
 from piaa.report.data import (
     BankClass,
@@ -147,7 +147,7 @@ def _bank(result: DemoResult) -> tuple[BankClass, ...]:
     """The purest retained patches of a few classes, found again in the unlabelled images."""
     classifier = result.recognizer.classifier_
     retained = classifier.statistics["retained"]
-    files = list(walk(result.out / "unlabelled"))
+    files = list_folder(result.out / "unlabelled").paths
     kept, found = classifier.report["kept_sizes"], classifier.report["bank_sizes"]
     chosen = sorted(range(len(kept)), key=lambda c: -kept[c])[:: max(1, len(kept) // BANK_CLASSES)][:BANK_CLASSES]
     rows, columns = _grid(result)

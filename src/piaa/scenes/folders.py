@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,13 +50,13 @@ def write_scene_folder(
     return drawn
 
 
-def write_scene_truth(path: str | Path, drawn: list[tuple[str, Scene]]) -> None:
-    """The truth file of drawn scenes: labels and relative sizes."""
-    write_truth(path, _truth_rows(drawn))
+def write_scene_truth(path: str | Path, folder: str, drawn: list[tuple[str, Scene]]) -> None:
+    """The truth file of scenes drawn into `folder` (relative to the file): labels and relative sizes."""
+    write_truth(path, _truth_rows(folder, drawn))
 
 
-def _truth_rows(drawn: list[tuple[str, Scene]]) -> Iterator[tuple[str, list[str], dict[str, float]]]:
+def _truth_rows(folder: str, drawn: list[tuple[str, Scene]]) -> Iterator[dict[str, Any]]:
     names = object_names()
     for name, scene in drawn:
         sizes = {names[kind]: round(size, 4) for kind, size in scene.sizes.items()}
-        yield name, [names[kind] for kind in scene.labels], sizes
+        yield {"path": f"{folder}/{name}", "labels": [names[kind] for kind in scene.labels], "sizes": sizes}
