@@ -134,9 +134,7 @@ DAMAGE: dict[str, Callable[[Path, bytes], object]] = {
     "classes": lambda path, _: rewritten(path, weight=torch.zeros(2, 4)),
     "threshold shape": lambda path, _: rewritten(path, **{"thresholds.values": torch.zeros(7)}),
     "NaN": lambda path, _: rewritten(path, weight=torch.full((3, 4), torch.nan)),
-    "infinite threshold": lambda path, _: rewritten(
-        path, **{"thresholds.values": torch.full((3,), torch.inf)}
-    ),
+    "infinite threshold": lambda path, _: rewritten(path, **{"thresholds.values": torch.full((3,), torch.inf)}),
     "integers": lambda path, _: rewritten(path, bias=torch.zeros(3, dtype=torch.int64)),
     "gone": lambda path, _: path.unlink(),
 }

@@ -88,9 +88,7 @@ def test_names_from_a_program():
             parse_labels(bad)
 
 
-@given(
-    st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20), min_size=1, max_size=9)
-)
+@given(st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20), min_size=1, max_size=9))
 def test_written_names_are_read_back(tmp_path_factory, names):
     path = tmp_path_factory.mktemp("labels") / "labels.txt"
     path.write_text("\n".join(names), encoding="utf-8")

@@ -19,9 +19,7 @@ def noise(width, height, seed=0):
     return Image.fromarray(pixels)
 
 
-@pytest.mark.parametrize(
-    "size", [(300, 200), (200, 300), (224, 224), (225, 224), (40, 31), (640, 427), (333, 500)]
-)
+@pytest.mark.parametrize("size", [(300, 200), (200, 300), (224, 224), (225, 224), (40, 31), (640, 427), (333, 500)])
 def test_shortest_is_the_published_preprocessing(size):
     published = transforms.Compose(
         [

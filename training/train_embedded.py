@@ -73,7 +73,7 @@ def normalise(images: Tensor, config: dict) -> Tensor:
 
 
 def augment(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """One crop (scale 0.85 to 1, any place), at times a flip, and brightness and contrast, shared by the batch's quarter."""
+    """A crop (scale 0.85 to 1), at times a flip, brightness and contrast: one draw for each quarter of the batch."""
     parts = []
     for part in images.chunk(4):
         side = part.shape[-1]
@@ -119,7 +119,7 @@ def build_2d_sincos_position_embedding(grid: tuple[int, int], width: int) -> Ten
 
 
 def clip_loss(image: Tensor, text: Tensor, scale: Tensor, same: Tensor) -> Tensor:
-    """The symmetric contrastive loss; pairs whose captions are letter for letter the same are positives of each other."""
+    """The symmetric contrastive loss; pairs with the very same caption are positives of each other."""
     logits = scale * image @ text.T
     target = same / same.sum(dim=1, keepdim=True)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
@@ -169,7 +169,7 @@ def validate(model: CLIP, text: Text, root: Path, config: dict) -> dict[str, flo
         cls, patches = zip(*(model.visual(normalise(part, config)) for part in images.split(100)), strict=True)
         model.visual.output_tokens = False
         cls_logits = F.normalize(torch.cat(cls), dim=-1) @ prompts.T
-        patch_logits = (F.normalize(torch.cat(patches) @ model.visual.proj, dim=-1) @ prompts.T)
+        patch_logits = F.normalize(torch.cat(patches) @ model.visual.proj, dim=-1) @ prompts.T
         pooled = (60 * patch_logits).softmax(-1).amax(1)
         for name, scores in (("cls", (60 * cls_logits).softmax(-1)), ("patch", pooled)):
             if kind != "scene":

@@ -115,8 +115,8 @@ class Bank:
         else:
             origin = provenance.to(index.device)[index].to(self.device, torch.int64)
         kept = patches[index].to(self.device, self.dtype)
-        columns = (column[index].to(self.device) for column in (classes, entropy, confidence.float()))
-        self._insert(_Entries(*columns, origin, _content_key(kept)), kept)
+        columns = [column[index].to(self.device) for column in (classes, entropy, confidence.float())]
+        self._insert(_Entries._make([*columns, origin, _content_key(kept)]), kept)
 
     def merge(self, other: Bank) -> None:
         """Take over what another bank of the same shape holds; the other is left as it is."""
@@ -156,8 +156,8 @@ class Bank:
             raise ValueError(f"a bank's state lacks {', '.join(sorted(missing))}")
         classes, size, dim, seen, rejected = (int(value) for value in state["shape"])
         bank = cls(classes, size, dim, dtype=state["patches"].dtype, device=device)
-        columns = (state[name] for name in ("classes", "entropy", "confidence", "provenance"))
-        entries = _Entries(*columns, _content_key(state["patches"]))
+        columns = [state[name] for name in ("classes", "entropy", "confidence", "provenance")]
+        entries = _Entries._make([*columns, _content_key(state["patches"])])
         n = len(state["patches"])
         if any(len(column) != n for column in entries) or state["patches"].shape != (n, dim):
             raise ValueError("a bank's state has columns of different lengths or a wrong width")

@@ -19,10 +19,10 @@ from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder, write_scene_truth
 from piaa.truth import read_truth
 
-Stage = Callable[[str], Callable[[int, int], None]]
+Stage = Callable[[str], Callable[[int, int | None], None]]
 
 
-def _no_stage(name: str) -> Callable[[int, int], None]:
+def _no_stage(name: str) -> Callable[[int, int | None], None]:
     return lambda done, total: None
 
 
@@ -80,9 +80,7 @@ def run_demo(
         tagged = tag_job(scorer, out / "test", out=out / "tags.jsonl", progress=stage("tagging test images"))
     with _timed(seconds, "evaluate"):
         truth = read_truth(out / "truth.csv", scorer.label_names)
-        result = evaluate(
-            scorer, learner.text_scales(), out / "test", truth, progress=stage("evaluating every method")
-        )
+        result = evaluate(scorer, learner.text_scales(), out / "test", truth, progress=stage("evaluating every method"))
     numbers = result.summary()
     numbers = {
         **{f"{name}_map": value for name, value in numbers["map"].items()},

@@ -93,7 +93,9 @@ class Learner:
         self.setup, self.labels, self.recipe = setup, list(labels), recipe
         self.prototypes = prototypes.float().cpu()
         self.preprocess = setup.preprocess
-        self.fingerprint = digest(setup.describe(), recipe.to_dict(), [label.phrases for label in labels], self.prototypes)
+        self.fingerprint = digest(
+            setup.describe(), recipe.to_dict(), [label.phrases for label in labels], self.prototypes
+        )
         self.evidence = Evidence(len(labels), prototypes.shape[1], recipe.bank_size, sample_images)
         self._encode = setup.encoder()
 

@@ -145,8 +145,10 @@ def evaluate(
     found = [number for number, key in enumerate(keys) if key is not None]
     known = [key for key in keys if key is not None]
     if not found:
-        raise InputError("the truth file names none of the images found; its paths are taken from its own "
-            "folder, or from the folder of images")
+        raise InputError(
+            "the truth file names none of the images found; its paths are taken from its own "
+            "folder, or from the folder of images"
+        )
     kept = {name: torch.cat(part)[found] for name, part in parts.items()}
     calibrated, decided = scorer.decide(kept["piaa"])
     named = set(found)

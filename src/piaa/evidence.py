@@ -118,9 +118,7 @@ class Evidence:
         self.patch_moments, self.cls_moments = Moments(dim), Moments(dim)
         self.sample = Sample(sample_images)
 
-    def update(
-        self, cls: Tensor, patches: Tensor, images: Tensor, prototypes: Tensor, text_scale: float
-    ) -> None:
+    def update(self, cls: Tensor, patches: Tensor, images: Tensor, prototypes: Tensor, text_scale: float) -> None:
         """Take in a batch.
 
         Args:
@@ -132,9 +130,7 @@ class Evidence:
         """
         number, tokens, dim = patches.shape
         unit = F.normalize(patches.float(), dim=-1).reshape(-1, dim)
-        places = torch.stack(
-            [images.repeat_interleave(tokens), torch.arange(tokens).repeat(number)], dim=1
-        )
+        places = torch.stack([images.repeat_interleave(tokens), torch.arange(tokens).repeat(number)], dim=1)
         # rows by pieces, so that a large vocabulary does not make an N M x C tensor
         for rows in pvcl.row_chunks(len(unit), len(prototypes)):
             probabilities = pvcl.text_probabilities(unit[rows], prototypes, text_scale)

@@ -88,8 +88,7 @@ def _checked(entries: Iterable[tuple[str, str | Label]]) -> list[Label]:
     for place, synonym in synonyms:
         if _key(synonym) in names:
             raise LabelError(
-                f"{place}: synonym {synonym!r} is also a class name, at {names[_key(synonym)]}; "
-                "keep one of the two"
+                f"{place}: synonym {synonym!r} is also a class name, at {names[_key(synonym)]}; keep one of the two"
             )
     return labels
 

@@ -127,9 +127,7 @@ def build_preprocess(
     Raises:
         InputError: for a value that none of these is.
     """
-    size = (
-        (image_size, image_size) if isinstance(image_size, int) else (int(image_size[0]), int(image_size[1]))
-    )
+    size = (image_size, image_size) if isinstance(image_size, int) else (int(image_size[0]), int(image_size[1]))
     if min(size) < 1:
         raise InputError(f"image size {size[0]} x {size[1]} is not positive")
     if resize not in get_args(Resize):

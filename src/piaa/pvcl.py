@@ -70,7 +70,7 @@ def class_means(patches: Tensor, assignment: Tensor, weights: Tensor, fallback: 
 def pooled_covariance(patches: Tensor, assignment: Tensor, means: Tensor) -> Tensor:
     """S, the covariance of the patches about their class means, eq. 9: d x d float64, divisor n - 1.
 
-    As in the published code the residuals' own mean is taken out too; it is not 0, because the class means are weighted.
+    As in the published code the residuals' own mean is taken out too; it is not 0, as the class means are weighted.
     """
     n, dim = patches.shape
     total = torch.zeros(dim, dtype=torch.float64, device=patches.device)
@@ -93,7 +93,8 @@ def shrunk_precision(covariance: Tensor, samples: int) -> Tensor:
     identity = torch.eye(dim, dtype=covariance.dtype, device=covariance.device)
     if samples < 2 or float(trace) <= 0:
         return identity
-    return dim * torch.linalg.pinv((samples - 1) * covariance + trace * identity, hermitian=True)
+    inverse: Tensor = torch.linalg.pinv((samples - 1) * covariance + trace * identity, hermitian=True)
+    return dim * inverse
 
 
 def linear_classifier(means: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
@@ -191,9 +192,7 @@ class PVCLResult:
     fallbacks: dict[int, str]
 
 
-def closed_form(
-    patches: Tensor, assignment: Tensor, weights: Tensor, prototypes: Tensor
-) -> tuple[Tensor, Tensor]:
+def closed_form(patches: Tensor, assignment: Tensor, weights: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
     """Means (eq. 3, 8), pooled covariance (eq. 9), shrunk precision (eq. 10), classifier (eq. 4): C x d and C."""
     means = class_means(patches, assignment, weights, prototypes)
     precision = shrunk_precision(pooled_covariance(patches, assignment, means), len(patches))

@@ -87,6 +87,8 @@ class Recognizer:
         self.batch_size = batch_size
         self.workers = workers
 
+    _scorer: Scorer | None = None
+
     def fit(self, X: Any, y: None = None) -> Self:
         """Learn the classifier from unlabelled images (PVCL, algorithm 1).
 
@@ -286,14 +288,12 @@ class Recognizer:
         return Scales(*(float(v) for v in self._fitted().statistics["text_scales"]))
 
     def _setup(self) -> Setup:
-        model: LoadedModel = load_model(
-            self.model, self.pretrained, device=self.device, precision=self.precision
-        )
+        model: LoadedModel = load_model(self.model, self.pretrained, device=self.device, precision=self.precision)
         return Setup(model, self.front_end, model.preprocess(self.image_size, self.resize), self.batch_size)
 
     def _become(self, setup: Setup) -> None:
         self._setup_ = setup
-        self._scorer: Scorer | None = None
+        self._scorer = None
         arrays = self.classifier_.thresholds
         self.thresholds_ = Thresholds(
             arrays["values"].double().numpy(),
@@ -345,4 +345,3 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
     return {"piaa": __version__, "torch": torch.__version__, "open_clip": version("open_clip_torch")}
-

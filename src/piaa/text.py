@@ -84,9 +84,7 @@ def text_prototypes(
     """
     templates = resolve_templates(templates)
     prompts = [
-        template.replace("{}", phrase)
-        for label in labels
-        for phrase, template in product(label.phrases, templates)
+        template.replace("{}", phrase) for label in labels for phrase, template in product(label.phrases, templates)
     ]
     owners = [i for i, label in enumerate(labels) for _ in range(len(label.phrases) * len(templates))]
     chunks = [model.encode_text(prompts[i : i + chunk]) for i in range(0, len(prompts), chunk)]

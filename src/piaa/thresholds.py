@@ -27,14 +27,14 @@ def log_odds(scores: Array) -> Array:
 
 
 def mixture_rule(scores: Array) -> Array:
-    """Two Gaussians on the log-odds, one variance each, by expectation-maximisation; threshold where both weigh the same."""
+    """Two Gaussians on the log-odds, by expectation-maximisation; the threshold is where both weigh the same."""
     x = log_odds(scores)
     low, high, spread_low, spread_high, share = _two_gaussians(x)
     return _inverse_log_odds(_crossing(low, high, spread_low, spread_high, share))
 
 
 def otsu_rule(scores: Array) -> Array:
-    """The split of the log-odds with the least variance within its two sides (Otsu 1979), exact on the sorted values."""
+    """The split of the log-odds with the least variance within its two sides (Otsu 1979), on the sorted values."""
     x = np.sort(log_odds(scores), axis=0)
     n = len(x)
     count = np.arange(1, n)[:, None]
@@ -154,9 +154,7 @@ def _calibration_slope(scores: Array, values: Array, spread: Array) -> Array:
     above = log_odds(scores) - log_odds(values)
     masked = np.where(above >= 0, above, np.nan)
     with np.errstate(all="ignore"):
-        typical = np.array(
-            [np.nanmedian(column) if np.isfinite(column).any() else np.nan for column in masked.T]
-        )
+        typical = np.array([np.nanmedian(column) if np.isfinite(column).any() else np.nan for column in masked.T])
     typical = np.where(np.isfinite(typical) & (typical > 1e-6), typical, np.maximum(spread, 1e-6))
     result: Array = 2.0 / typical
     return result

@@ -141,9 +141,7 @@ def write_truth(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]])
                 names = list(row["labels"])
                 for name in names:
                     if SEPARATOR in name or name != name.strip():
-                        raise LabelError(
-                            f"{path}: label {name!r}: `;` separates labels, and blanks are cut off"
-                        )
+                        raise LabelError(f"{path}: label {name!r}: `;` separates labels, and blanks are cut off")
                 sizes = json.dumps(dict(row.get("sizes") or {}), ensure_ascii=False)
                 writer.writerow([row["path"], SEPARATOR.join(names), sizes])
         os.replace(aside, path)
@@ -221,9 +219,7 @@ def _json(place: str, text: str) -> Any:
 
 def _index(entry: _Entry, name: str, index: Mapping[str, int]) -> int:
     if name not in index:
-        raise LabelError(
-            f"{entry.place}: no class is called {name!r}; the classifier has {len(index)} classes"
-        )
+        raise LabelError(f"{entry.place}: no class is called {name!r}; the classifier has {len(index)} classes")
     return index[name]
 
 

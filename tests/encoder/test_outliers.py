@@ -12,9 +12,7 @@ from piaa.front_ends.scclip import aggregate, similarity, similarity_attention
 
 def looped_scores(patches, neighbours):
     distances = ((patches[:, None] - patches[None]) ** 2).sum(-1)
-    order = [
-        sorted(set(range(len(patches))) - {i}, key=lambda j: distances[i, j]) for i in range(len(patches))
-    ]
+    order = [sorted(set(range(len(patches))) - {i}, key=lambda j: distances[i, j]) for i in range(len(patches))]
     far = np.array([distances[i, order[i][neighbours - 1]] for i in range(len(patches))])
     return np.array([np.mean([far[i] / far[j] for j in order[i][:neighbours]]) for i in range(len(patches))])
 

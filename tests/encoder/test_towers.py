@@ -75,9 +75,7 @@ def test_a_size_that_does_not_fit_the_patch_is_said(tower, shape):
 
 def test_openai_layout_round_trip():
     state = small_visual(act_layer=torch.nn.GELU).state_dict()
-    visual = openai_visual(
-        {f"visual.{key}": value for key, value in state.items()} | {"logit_scale": torch.ones(())}
-    )
+    visual = openai_visual({f"visual.{key}": value for key, value in state.items()} | {"logit_scale": torch.ones(())})
     assert build_tower(visual).heads == 1  # heads of 64, as OpenAI's
     assert all(torch.equal(value, state[key]) for key, value in visual.state_dict().items())
 

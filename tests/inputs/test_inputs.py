@@ -79,9 +79,7 @@ def test_link_loops_end_and_links_are_followed(tmp_path: Path) -> None:
     assert found == ["a/x.png", "dangling.png", "link.png", "linked/y.png"]
 
 
-def test_a_nested_folder_that_cannot_be_listed_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_nested_folder_that_cannot_be_listed_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "a/x.png"), put(tmp_path / "locked/y.png")
     scandir = os.scandir
 
@@ -143,9 +141,7 @@ def test_members_of_every_kind(tmp_path: Path) -> None:
     start=st.integers(0, 50),
 )
 def test_batches_are_a_partition_in_order(bad: list[bool], batch_size: int, workers: int, start: int) -> None:
-    items = [
-        Item(f"i{n}", b"" if broken else np.full((2, 2, 3), n, np.uint8)) for n, broken in enumerate(bad)
-    ]
+    items = [Item(f"i{n}", b"" if broken else np.full((2, 2, 3), n, np.uint8)) for n, broken in enumerate(bad)]
     errors: list[ImageError] = []
     got = list(batches(items, tensor, batch_size, workers, errors.append, start=start))
     good = [n for n, broken in enumerate(bad) if not broken]

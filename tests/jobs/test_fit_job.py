@@ -45,9 +45,7 @@ def test_killed_and_resumed_ends_in_the_same_state(tmp_path: Path, monkeypatch: 
     kill_when(COMMAND, checkpoint.exists, tmp_path)
     fitter, whole = FakeFitter(), FakeFitter()
     seen: list[int] = []
-    resumed = fit_job(
-        fitter, "in", out="c.piaa", batch_size=3, resume=True, progress=lambda done, _: seen.append(done)
-    )
+    resumed = fit_job(fitter, "in", out="c.piaa", batch_size=3, resume=True, progress=lambda done, _: seen.append(done))
     plain = fit_job(whole, "in", out="w.piaa", batch_size=3, checkpoint_every=7)
     assert seen[0] > 7  # not from the beginning
     assert fitter.digest() == whole.digest() and int(whole.count) == 55

@@ -97,9 +97,7 @@ tag_job(FakeScorer(0.05), "in", "{out}", batch_size=3, shard_size=7, all_scores=
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
-def test_killed_and_resumed_gives_the_same_bytes(
-    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_and_resumed_gives_the_same_bytes(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make_folder(tmp_path / "in", 60, bad=(3, 8, 21, 44, 59))
     monkeypatch.chdir(tmp_path)
     out, errors = Path(f"t.{ending}"), Path(f"t.{ending}.errors.jsonl")

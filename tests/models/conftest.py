@@ -31,9 +31,7 @@ def clip():
 def open_clip_dir(clip, tmp_path_factory):
     path = tmp_path_factory.mktemp("open_clip")
     preprocess = {"mean": MEAN, "std": STD, "resize_mode": "squash", "interpolation": "bilinear"}
-    (path / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": CONFIG, "preprocess_cfg": preprocess})
-    )
+    (path / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": preprocess}))
     save_file(clip.state_dict(), path / "open_clip_model.safetensors")
     return path
 
@@ -106,9 +104,7 @@ class Holder(torch.nn.Module):
             if name in state:
                 self.register_buffer(name, state[name])
             else:
-                inner = {
-                    key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(name + ".")
-                }
+                inner = {key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(name + ".")}
                 self.add_module(name, Holder(inner))
 
     def forward(self, x: torch.Tensor):

@@ -79,9 +79,7 @@ def one_thread():
 
 
 def assert_passed(report):
-    assert report.passed, [
-        (check.name, check.value, check.limit) for check in report.checks if not check.passed
-    ]
+    assert report.passed, [(check.name, check.value, check.limit) for check in report.checks if not check.passed]
 
 
 @pytest.mark.parametrize("name", FULL)
@@ -150,9 +148,7 @@ class SmallEva(nn.Module):
 
         torch.manual_seed(0)
         options = {"global_pool": "token", **options}
-        self.trunk = Eva(
-            img_size=64, patch_size=16, embed_dim=48, depth=3, num_heads=4, num_classes=24, **options
-        )
+        self.trunk = Eva(img_size=64, patch_size=16, embed_dim=48, depth=3, num_heads=4, num_classes=24, **options)
         self.head = nn.Sequential()
         with torch.no_grad():
             for weight in self.trunk.parameters():

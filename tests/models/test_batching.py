@@ -46,9 +46,7 @@ def test_any_batch_size_gives_the_same(encoder, size):
     [
         torch.OutOfMemoryError("CUDA out of memory."),
         MemoryError(),
-        RuntimeError(
-            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-        ),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
         RuntimeError("MPS backend out of memory"),
     ],
 )
@@ -63,9 +61,7 @@ def test_a_batch_that_does_not_fit_is_halved_for_good(encoder, error):
 
 
 def test_an_image_that_does_not_fit_is_said(encoder):
-    with pytest.raises(
-        ModelError, match=r"single image of 64 x 64 does not fit into the memory of cpu.*--image-size"
-    ):
+    with pytest.raises(ModelError, match=r"single image of 64 x 64 does not fit into the memory of cpu.*--image-size"):
         BatchedEncoder(Limited(encoder, 0, MemoryError()), 4)(IMAGES)
 
 

@@ -233,9 +233,7 @@ def test_weights_of_another_model(known_name, clip, tmp_path):
     state = clip.state_dict()
     del state["visual.ln_post.weight"]
     save_file(state, tmp_path / "less.safetensors")
-    refused(
-        r"less\.safetensors: its weights do not fit Small-16", known_name, str(tmp_path / "less.safetensors")
-    )
+    refused(r"less\.safetensors: its weights do not fit Small-16", known_name, str(tmp_path / "less.safetensors"))
     torch.save({"a": 1}, tmp_path / "none.pt")
     refused("holds no state dict", known_name, str(tmp_path / "none.pt"))
 

@@ -45,9 +45,7 @@ def published(meta: dict[str, str]) -> Recipe:
         text_scale=number["text_temperature"],
         purifier="threshold",
         purify_scale=number["gda_learn_temperature"],
-        scales=FixedScales(
-            number["gda_inference_temperature"], number["patch_temperature"], number["cls_temperature"]
-        ),
+        scales=FixedScales(number["gda_inference_temperature"], number["patch_temperature"], number["cls_temperature"]),
         alpha=number["alpha"],
     )
 
@@ -111,9 +109,7 @@ def test_average_precision(golden: Golden) -> None:
     ours = average_precision(golden.scores, labels) * 100
     # two images whose scores differ by less than the tolerance can swap ranks, which moves one class a little
     assert torch.allclose(ours, theirs, atol=0.25, equal_nan=True)
-    assert mean_average_precision(golden.scores, labels) * 100 == pytest.approx(
-        float(golden.tensors["map"]), abs=0.01
-    )
+    assert mean_average_precision(golden.scores, labels) * 100 == pytest.approx(float(golden.tensors["map"]), abs=0.01)
 
 
 def test_classes_without_patches_keep_their_text_prototype_and_say_why(golden: Golden) -> None:

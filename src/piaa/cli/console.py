@@ -45,12 +45,12 @@ def show_notices(summary: Any) -> None:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+def progress_bars() -> Iterator[Callable[[str], Callable[[int, int | None], None]]]:
     """Inside: a function that starts a bar by name and gives its callback (done, total)."""
     columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=False) as bars:
 
-        def start(name: str) -> Callable[[int, int], None]:
+        def start(name: str) -> Callable[[int, int | None], None]:
             task = bars.add_task(name, total=None)
             return lambda done, total: bars.update(task, completed=done, total=total)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,11 +76,10 @@ def show_classes(names: list[str], each: dict[str, list[float]]) -> None:
     from rich.table import Table
 
     table = Table("class", "[CLS]", "text patches", "PIAA", title="AP per class, %")
-    order = sorted(range(len(names)), key=lambda c: -each["piaa"][c] if each["piaa"][c] == each["piaa"][c] else 1)
-    for c in order:
-        if each["piaa"][c] == each["piaa"][c]:
-            table.add_row(names[c], *(f"{each[m][c]:.1f}" for m in ("cls", "text_patch", "piaa")))
+    present = [c for c in range(len(names)) if not math.isnan(each["piaa"][c])]
+    for c in sorted(present, key=lambda c: -each["piaa"][c]):
+        table.add_row(names[c], *(f"{each[m][c]:.1f}" for m in ("cls", "text_patch", "piaa")))
     output.print(table)
-    absent = [name for c, name in enumerate(names) if each["piaa"][c] != each["piaa"][c]]
+    absent = [name for c, name in enumerate(names) if c not in present]
     if absent:
         output.print(f"no image has: {', '.join(absent)} (left out of the means)", highlight=False)

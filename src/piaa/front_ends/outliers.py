@@ -36,9 +36,7 @@ def outlier_scores(patches: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:
     if neighbours < 1:
         return patches.new_ones(patches.shape[:2])
     distances = torch.cdist(patches, patches, compute_mode="donot_use_mm_for_euclid_dist").square()
-    distances = distances + torch.diag(
-        distances.new_full((count,), torch.inf)
-    )  # a patch is not its own neighbour
+    distances = distances + torch.diag(distances.new_full((count,), torch.inf))  # a patch is not its own neighbour
     nearest, indices = distances.sort(dim=-1, stable=True)
     density = 1 / nearest[..., neighbours - 1].clamp_min(_TINY)
     around = density[:, None, :].expand(-1, count, -1).gather(2, indices[..., :neighbours])

@@ -92,9 +92,7 @@ def scclip_patches(tower: Tower, trace: Trace) -> Tensor:
 
 
 def _needs(depth: int) -> frozenset[int]:
-    return frozenset(
-        {depth - 1, scaled_block(MID_BLOCK, depth), scaled_block(EARLY_BLOCK, depth), *levels(depth)}
-    )
+    return frozenset({depth - 1, scaled_block(MID_BLOCK, depth), scaled_block(EARLY_BLOCK, depth), *levels(depth)})
 
 
 SCCLIP = FrontEnd("sc-clip", scclip_patches, _needs)

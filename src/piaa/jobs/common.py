@@ -61,9 +61,7 @@ class ErrorLog:
         ImageError: strict, and there is an earlier one.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], strict: bool = False, earlier: Iterable[Record] = ()
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], strict: bool = False, earlier: Iterable[Record] = ()) -> None:
         self.path, self.strict = Path(path), strict
         self.records: list[Record] = []
         with writing(self.path):

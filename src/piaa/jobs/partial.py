@@ -96,9 +96,7 @@ def open_partial(out: Path, settings: dict[str, Any], values: dict[str, Any], re
         kept = _resumed(path, settings)
         return Partial(path, kept, notices)
     if path.exists():
-        _notice(
-            notices, f"{path}: leftovers of an unfinished run were replaced (--resume would go on from them)"
-        )
+        _notice(notices, f"{path}: leftovers of an unfinished run were replaced (--resume would go on from them)")
     elif resume:
         _notice(notices, f"{path}: not there, so there is nothing to resume; starting from the beginning")
     with writing(path):

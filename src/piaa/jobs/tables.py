@@ -63,9 +63,7 @@ def check_place(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path}: a folder; give the name of a file to write")
     if not path.parent.is_dir():
-        raise InputError(
-            f"{path}: cannot be written: the folder {path.parent} does not exist; create it first"
-        )
+        raise InputError(f"{path}: cannot be written: the folder {path.parent} does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path}: cannot be written: no permission to write in {path.parent}")
 

@@ -144,9 +144,7 @@ def _do_shard(run: _Run, number: int, indices: range) -> None:
 
     rows: list[Row] = []
     items = run.items[indices.start : indices.stop]
-    for batch in batches(
-        items, run.scorer.preprocess, run.batch_size, run.workers, fail, start=indices.start
-    ):
+    for batch in batches(items, run.scorer.preprocess, run.batch_size, run.workers, fail, start=indices.start):
         for index, row in zip(batch.indices, _rows(run, batch), strict=True):
             if row is None:
                 fail(ImageError(run.items[index].id, "its scores are not finite"), "score")

@@ -68,9 +68,7 @@ def list_models(everything: bool = False) -> list[ModelInfo]:
     tags: dict[str, list[str]] = {}
     for name, tag in open_clip.list_pretrained():
         tags.setdefault(name, []).append(tag)
-    cached = {
-        name: tuple(tag for tag in of_name if sources.is_cached(name, tag)) for name, of_name in tags.items()
-    }
+    cached = {name: tuple(tag for tag in of_name if sources.is_cached(name, tag)) for name, of_name in tags.items()}
     others = open_clip.list_models() if everything else [name for name, found in cached.items() if found]
     for name in dict.fromkeys((*SELECTED, *others)):
         infos.append(_named_info(name, tuple(tags.get(name, ())), cached.get(name, ())))

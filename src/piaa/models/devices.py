@@ -29,9 +29,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         or resolved.type not in ("cpu", "cuda", "mps")
     )
     if missing:
-        raise ModelError(
-            f"device {device} is not on this machine, or not supported; use --device auto or cpu"
-        )
+        raise ModelError(f"device {device} is not on this machine, or not supported; use --device auto or cpu")
     return resolved
 
 

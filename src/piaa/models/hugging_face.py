@@ -59,9 +59,7 @@ def open_clip_config(directory: Path) -> dict[str, Any]:
     if activation not in _ACTIVATIONS or text.get("hidden_act", activation) != activation:
         raise ModelError(f"{directory}: activation {activation!r} is not supported; quick_gelu and gelu are")
     if text.get("vocab_size", 49408) != 49408:
-        raise ModelError(
-            f"{directory}: a vocabulary of {text['vocab_size']} tokens is not CLIP's; not supported"
-        )
+        raise ModelError(f"{directory}: a vocabulary of {text['vocab_size']} tokens is not CLIP's; not supported")
     width, text_width = vision.get("hidden_size", 768), text.get("hidden_size", 512)
     model = {
         "embed_dim": config.get("projection_dim", 512),
@@ -91,11 +89,7 @@ def _preprocessing(directory: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     config = read_json(path)
-    return {
-        ours: config[theirs]
-        for ours, theirs in (("mean", "image_mean"), ("std", "image_std"))
-        if theirs in config
-    }
+    return {ours: config[theirs] for ours, theirs in (("mean", "image_mean"), ("std", "image_std")) if theirs in config}
 
 
 def openai_layout(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -94,9 +94,7 @@ class LoadedModel:
         embeddings: Tensor = self.clip.encode_text(tokens.to(self.device))
         return embeddings.float()
 
-    def preprocess(
-        self, image_size: int | tuple[int, int] | None = None, resize: str | None = None
-    ) -> Preprocess:
+    def preprocess(self, image_size: int | tuple[int, int] | None = None, resize: str | None = None) -> Preprocess:
         """The model's own preprocessing, with another size or resize mode where given."""
         return build_preprocess(
             self.image_size if image_size is None else image_size,
@@ -116,9 +114,7 @@ class LoadedModel:
 
 
 def _vocabulary(clip: Any) -> int | None:
-    embedding = getattr(clip, "token_embedding", None) or getattr(
-        getattr(clip, "text", None), "token_embedding", None
-    )
+    embedding = getattr(clip, "token_embedding", None) or getattr(getattr(clip, "text", None), "token_embedding", None)
     return int(embedding.num_embeddings) if isinstance(embedding, nn.Embedding) else None
 
 

@@ -21,9 +21,7 @@ def openai_config(weights: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
         ModelError: when the image tower is a ResNet, or the weights are not in that layout.
     """
     if "visual.layer1.0.conv1.weight" in weights:
-        raise ModelError(
-            f"{path}: its image tower is a ResNet; PIAA needs a vision transformer's patch tokens"
-        )
+        raise ModelError(f"{path}: its image tower is a ResNet; PIAA needs a vision transformer's patch tokens")
     try:
         width, _, patch_size, _ = weights["visual.conv1.weight"].shape
         context, text_width = weights["positional_embedding"].shape

@@ -85,9 +85,7 @@ def self_test(model: LoadedModel, seed: int = 0) -> SelfTestReport:
         ModelError: when the model is not in float32, as its exact values are gone.
     """
     if model.dtype != torch.float32:
-        raise ModelError(
-            f"the self-test needs the model in fp32, not {model.dtype}; load it with precision fp32"
-        )
+        raise ModelError(f"the self-test needs the model in fp32, not {model.dtype}; load it with precision fp32")
     start = time.perf_counter()
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(2, 3, *model.tower.image_size, generator=generator).to(model.device)
@@ -97,9 +95,7 @@ def self_test(model: LoadedModel, seed: int = 0) -> SelfTestReport:
         Check("patches against own tokens", _error(patches["clip"], _own_patches(model, images)), EXACT),
     ]
     for block in sorted({model.tower.depth // 2, model.tower.depth - 1}):
-        checks.append(
-            Check(f"block {block + 1} against its parts", _parts_error(model.tower, images, block), EXACT)
-        )
+        checks.append(Check(f"block {block + 1} against its parts", _parts_error(model.tower, images, block), EXACT))
     _, alone = _encode(model.tower, images[1:])
     for name, single in alone.items():
         error = _error(single, patches[name][1:])
@@ -145,9 +141,7 @@ def _own_patches(model: LoadedModel, images: Tensor) -> Tensor:
         trunk = visual.trunk
         normed = trunk.forward_features(images)[:, trunk.num_prefix_tokens :]
         single = normed.flatten(0, 1)[:, None]
-        if (
-            trunk.attn_pool is None and trunk.global_pool == "avg"
-        ):  # the mean leaves out what it takes for a prefix
+        if trunk.attn_pool is None and trunk.global_pool == "avg":  # the mean leaves out what it takes for a prefix
             single = single.expand(-1, trunk.num_prefix_tokens + 1, -1)
         return visual.head(trunk.forward_head(single)).unflatten(0, normed.shape[:2])  # type: ignore[no-any-return]
     states = visual.forward_intermediates(images, indices=1, output_fmt="NLC", intermediates_only=True)

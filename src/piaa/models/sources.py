@@ -110,9 +110,7 @@ def _from_directory(directory: Path) -> Source:
         raise ModelError(f"{config_path}: has no 'model_cfg'; it is not an open_clip model")
     where = f"{LOCAL_PREFIX}{directory}"
     clip = _create(f"{directory}", where, require_pretrained=True)
-    return Source(
-        clip, _preprocessing(clip), lambda: _tokenizer(lambda: open_clip.get_tokenizer(where), where)
-    )
+    return Source(clip, _preprocessing(clip), lambda: _tokenizer(lambda: open_clip.get_tokenizer(where), where))
 
 
 def _from_bare_file(path: Path) -> Source:
@@ -121,8 +119,7 @@ def _from_bare_file(path: Path) -> Source:
         raise ModelError(f"{path}: Hugging Face weights; name the directory that holds their config.json too")
     if not is_torchscript(path):
         raise ModelError(
-            f"{path}: weights alone do not say their architecture; name it: "
-            f"--model ViT-B-16 --pretrained {path}"
+            f"{path}: weights alone do not say their architecture; name it: --model ViT-B-16 --pretrained {path}"
         )
     clip = _load_exactly(_build(openai_config(weights, path)), weights, path)
     return Source(clip, {}, _clip_tokenizer(clip))
@@ -217,9 +214,7 @@ def _create(shown: str, name: str, **options: Any) -> Any:
         return open_clip.create_model(name, **options).eval()
     except Exception as error:
         if _is_missing_package(error):
-            raise ModelError(
-                f"model {shown} needs a package that is not installed: {_short(error)}"
-            ) from error
+            raise ModelError(f"model {shown} needs a package that is not installed: {_short(error)}") from error
         if options.get("pretrained") and "ownload" in str(error):
             raise _not_here(shown, options["pretrained"]) from error
         raise ModelError(f"cannot load model {shown}: {_short(error)}") from error

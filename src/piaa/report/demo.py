@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def _methods(result: DemoResult) -> tuple[MethodRow, ...]:
 def _classes(result: DemoResult) -> tuple[ClassRow, ...]:
     each = result.evaluation.per_class()
     positives = result.evaluation.labels.sum(dim=0).tolist()
-    known = {m: [None if v != v else v / 100 for v in each[m]] for m in ("piaa", "cls", "text_patch")}
+    known = {m: [None if math.isnan(v) else v / 100 for v in each[m]] for m in ("piaa", "cls", "text_patch")}
     return tuple(
         ClassRow(name, known["piaa"][c], known["cls"][c], known["text_patch"][c], int(positives[c]))
         for c, name in enumerate(result.recognizer.scorer().label_names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ def _font() -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(path), 160)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _sprite(glyph: str) -> tuple[Image.Image, Image.Image]:
     """Ink and silhouette (holes filled) of a glyph as masks of height or width `_SPRITE`."""
     box = _font().getbbox(glyph, stroke_width=3)
@@ -50,7 +50,7 @@ def _background(kind: str, size: tuple[int, int], rng: np.random.Generator) -> I
     width, height = size
     base = rng.uniform(40, 225, 3) * 0.5 + rng.uniform(40, 225) * 0.5
     other = np.clip(base + rng.normal(0, 32, 3), 0, 255)
-    ys, xs = np.mgrid[0:1 : complex(height), 0:1 : complex(width)]
+    ys, xs = np.mgrid[0 : 1 : complex(height), 0 : 1 : complex(width)]
     angle = rng.uniform(0, 2 * np.pi)
     ramp = (np.cos(angle) * xs + np.sin(angle) * ys + 1) / 2
     if kind == "plain":

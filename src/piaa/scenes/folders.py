@@ -19,7 +19,7 @@ SIDES = (160, 192, 224, 256)
 
 
 def write_scene_folder(
-    folder: str | Path, seed: int, split: str, count: int, progress: Callable[[int, int], None] | None = None
+    folder: str | Path, seed: int, split: str, count: int, progress: Callable[[int, int | None], None] | None = None
 ) -> list[tuple[str, Scene]]:
     """Draw `count` scenes of a split into a folder, three JPEGs to one PNG, of varied size and shape.
 

@@ -32,13 +32,9 @@ class OpenClipTower(Tower):
             )
         blocks = visual.transformer.resblocks
         if not isinstance(blocks[0].attn, nn.MultiheadAttention):
-            raise ModelError(
-                f"blocks of type {type(blocks[0]).__name__} are not supported; use a plain CLIP ViT"
-            )
+            raise ModelError(f"blocks of type {type(blocks[0]).__name__} are not supported; use a plain CLIP ViT")
         if visual.pool_type not in ("tok", "avg"):
-            raise ModelError(
-                f"pooling {visual.pool_type!r} is not supported; use a CLIP ViT with a [CLS] token"
-            )
+            raise ModelError(f"pooling {visual.pool_type!r} is not supported; use a CLIP ViT with a [CLS] token")
         self.visual = visual.eval()
         self.depth = len(blocks)
         self.width = int(visual.conv1.out_channels)

@@ -35,9 +35,7 @@ def openai_visual(state_dict: Mapping[str, Tensor]) -> Any:
         positions, output_dim = state_dict["positional_embedding"].shape[0], state_dict["proj"].shape[1]
         mlp_width = state_dict["transformer.resblocks.0.mlp.c_fc.weight"].shape[0]
     except (KeyError, ValueError, IndexError) as error:
-        raise ModelError(
-            f"not a vision transformer in OpenAI's layout: {error} is missing or misshapen"
-        ) from error
+        raise ModelError(f"not a vision transformer in OpenAI's layout: {error} is missing or misshapen") from error
     layers = 1 + max(int(key.split(".")[2]) for key in state_dict if key.startswith("transformer.resblocks."))
     side = round((positions - 1) ** 0.5)
     visual = VisionTransformer(
@@ -54,7 +52,5 @@ def openai_visual(state_dict: Mapping[str, Tensor]) -> Any:
     try:
         visual.load_state_dict({key: value.to(torch.float32) for key, value in state_dict.items()})
     except RuntimeError as error:
-        raise ModelError(
-            f"the weights do not fit a vision transformer in OpenAI's layout: {error}"
-        ) from error
+        raise ModelError(f"the weights do not fit a vision transformer in OpenAI's layout: {error}") from error
     return visual.eval()

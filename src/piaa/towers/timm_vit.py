@@ -49,10 +49,7 @@ class TimmTower(Tower):
         name = type(trunk).__name__
         if getattr(trunk, "reg_token", None) is not None or trunk.num_prefix_tokens > 1:
             raise ModelError(f"{name} towers with register tokens are not supported")
-        if (
-            type(block).__name__ not in self.block_names
-            or type(block.attn).__name__ not in self.attention_names
-        ):
+        if type(block).__name__ not in self.block_names or type(block.attn).__name__ not in self.attention_names:
             kinds = f"{type(block).__name__} with {type(block.attn).__name__}"
             raise ModelError(f"{name} towers with blocks of type {kinds} are not supported")
         if getattr(block.attn, "gate", None) is not None or getattr(block.attn, "num_kv_groups", 1) != 1:
@@ -222,7 +219,5 @@ def _patch_size(patch_embed: Any) -> tuple[int, int]:
 
 
 def _embed_dim(visual: Any) -> int:
-    linear = [
-        m for m in (*visual.trunk.head.modules(), *visual.head.modules()) if isinstance(m, torch.nn.Linear)
-    ]
+    linear = [m for m in (*visual.trunk.head.modules(), *visual.head.modules()) if isinstance(m, torch.nn.Linear)]
     return int(linear[-1].out_features) if linear else int(visual.trunk.num_features)
