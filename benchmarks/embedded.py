@@ -1,0 +1,57 @@
+"""The embedded benchmark: every method on 2,000 test scenes of each seed, mean and spread over the seeds.
+
+    python benchmarks/embedded.py --seeds 11 12 13
+
+Prints mAP by method and object size, and F1 of the learnt labels; writes the numbers to `--out`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from piaa.demo import run_demo
+from piaa.evaluate import METHOD_NAMES
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
+    parser.add_argument("--unlabelled", type=int, default=2000)
+    parser.add_argument("--test", type=int, default=2000)
+    parser.add_argument("--front-end", default=None)
+    parser.add_argument("--out", type=Path, default=None)
+    arguments = parser.parse_args()
+    options = {"front_end": arguments.front_end} if arguments.front_end else {}
+    runs = []
+    for seed in arguments.seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            result = run_demo(folder, seed, unlabelled=arguments.unlabelled, test=arguments.test, **options)
+            runs.append(result.metrics)
+    show(runs)
+    if arguments.out:
+        arguments.out.write_text(json.dumps(runs, indent=2) + "\n")
+
+
+def show(runs: list[dict]) -> None:
+    def cell(values: list[float]) -> str:
+        return f"{np.mean(values):.1f} ± {np.std(values):.1f}"
+
+    table = Table("method", "mAP", "small", "medium", "large", title=f"mAP, mean ± spread over {len(runs)} seeds, %")
+    for method, name in METHOD_NAMES.items():
+        sizes = [cell([run["map_by_size"][method][size] for run in runs]) for size in ("small", "medium", "large")]
+        table.add_row(name, cell([run[f"{method}_map"] for run in runs]), *sizes)
+    marks = Table("labels decided by", "CF1", "OF1", title="F1 of PIAA's labels, %")
+    for rule in runs[0]["f1"]:
+        marks.add_row(rule, *(cell([run["f1"][rule][key] for run in runs]) for key in ("cf1", "of1")))
+    Console().print(table, marks)
+
+
+if __name__ == "__main__":
+    main()
