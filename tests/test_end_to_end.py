@@ -208,3 +208,20 @@ def test_a_fit_cut_short_goes_on_with_resume(world: Path, tmp_path: Path) -> Non
     other = Recognizer(["cat", "sun"], batch_size=8).learner()
     with pytest.raises(InputError, match="labels"):
         fit_job(other, world / "unlabelled", out=out, resume=True, **options)
+
+
+def test_the_command_line_starts_without_heavy_imports() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, piaa.cli.main; print([m for m in ('torch', 'open_clip', 'pyarrow') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_package_offers_the_recognizer() -> None:
+    import piaa
+
+    assert piaa.Recognizer is Recognizer
+    with pytest.raises(AttributeError, match="nothing"):
+        piaa.nothing  # noqa: B018

@@ -1,3 +1,19 @@
 """piaa: multi-label image recognition that needs no training and no labels."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from piaa.recognizer import Recognizer
+
 __version__ = "0.1.0"
+__all__ = ["Recognizer", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Recognizer":  # imported when asked for, so that the command line starts at once
+        from piaa.recognizer import Recognizer
+
+        return Recognizer
+    raise AttributeError(f"module 'piaa' has no attribute {name!r}")
