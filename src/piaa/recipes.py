@@ -53,11 +53,14 @@ class SpreadScales:
     """Scales in units of the logits' own spread, so that W, b or the embeddings can be rescaled at will.
 
     The probabilities that the second softmax sees have a scale of their own (0 to 1), so `patch` is a plain factor.
+    It is small on purpose: eq. 12 then stays nearly linear and keeps the ranking of the maxima, where a sharp softmax
+    makes the classes of a crowded image compete for one unit. `cls` is small for the same reason and gives [CLS] a
+    tenth to a third of the patches' spread (`benchmarks/recipes.py`).
     """
 
-    inference: float = 4.0
-    patch: float = 2.0
-    cls: float = 2.0
+    inference: float = 2.0
+    patch: float = 0.5
+    cls: float = 0.3
 
     def resolve(self, logit_spread: float, cls_spread: float) -> Scales:
         """Factors over spreads; a spread of 0 (one class, or all logits equal) counts as 1."""
