@@ -151,11 +151,21 @@ def _from_path(path: str | os.PathLike[str]) -> Iterator[Item]:
     pattern = os.fspath(path)
     if not glob.has_magic(pattern):
         raise InputError(f"{name}: no such file or folder")
-    found = sorted(glob.iglob(pattern, recursive=True), key=os.fsencode)
-    paths = [Path(match) for match in found if not os.path.isdir(match) and _suffix(match) in SUFFIXES]
+    found = sorted(_matches(pattern), key=os.fsencode)
+    paths = [match for match in found if not match.is_dir() and _suffix(match) in SUFFIXES]
     if not paths:
         raise InputError(f"{name}: no image matches this pattern")
     return (Item(printable(match), match) for match in paths)
+
+
+def _matches(pattern: str) -> Iterator[Path]:
+    """What a glob pattern names. `**` does not follow links to folders (they can loop) and skips hidden names."""
+    parts = Path(pattern).parts
+    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    root = Path(*parts[:fixed]) if fixed else Path()
+    for match in root.glob(str(Path(*parts[fixed:]))):
+        if not any(part.startswith(".") for part in match.relative_to(root).parts):
+            yield match
 
 
 def _from_members(members: Iterable[Any]) -> Iterator[Item]:
@@ -287,3 +297,5 @@ def _decode(index: int, item: Item, preprocess: Preprocessor) -> _Decoded:
         return index, item.id, error
     except MemoryError:
         return index, item.id, ImageError(item.id, "not enough memory to prepare it")
+    except Exception as error:  # one image must not stop the others, whatever its preprocessing does
+        return index, item.id, ImageError(item.id, f"cannot be prepared: {type(error).__name__}: {error}")

@@ -199,3 +199,28 @@ def test_errors_without_a_handler_and_bad_arguments() -> None:
     for arguments in ((0, 1), (1, -1)):
         with pytest.raises(InputError, match="at least"):
             batches([], tensor, *arguments)
+
+
+def test_a_recursive_glob_ends_in_spite_of_links_that_loop(tmp_path: Path) -> None:
+    nested = tmp_path / "a" / "b"
+    nested.mkdir(parents=True)
+    (tmp_path / "a" / ".hidden").mkdir()
+    for place in (tmp_path / "one.png", nested / "two.png", tmp_path / "a" / ".hidden" / "three.png"):
+        Image.new("RGB", (4, 4)).save(place)
+    for number in range(3):
+        (nested / f"loop{number}").symlink_to(tmp_path, target_is_directory=True)
+    found = [Path(item.id).name for item in iterate(str(tmp_path / "**" / "*.png"))]
+    assert found == ["two.png", "one.png"]
+
+
+def test_an_image_whose_preprocessing_fails_does_not_stop_the_others() -> None:
+    def fussy(image: Image.Image) -> Tensor:
+        if image.width == 3:
+            raise ZeroDivisionError("three")
+        return torch.zeros(3, 2, 2)
+
+    errors: list[ImageError] = []
+    pictures = [Image.new("RGB", (width, 2)) for width in (2, 3, 4)]
+    [batch] = batches(iterate(pictures), fussy, 8, 2, errors.append)
+    assert batch.indices == [0, 2]
+    assert "ZeroDivisionError: three" in errors[0].reason
