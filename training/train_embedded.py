@@ -196,6 +196,15 @@ def export(model: CLIP, used: Tensor, config: dict, out: Path) -> None:
     (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
+def start_from(model: CLIP, used: Tensor, exported: Path) -> None:
+    """Take over exported weights, such as the package's own, to train them further on any machine."""
+    from safetensors.torch import load_file
+
+    state = {name: value.float() for name, value in load_file(str(exported / "open_clip_model.safetensors")).items()}
+    state["token_embedding.weight"] = state["token_embedding.weight"][used]
+    model.load_state_dict(state, strict=False)  # attn_mask is no weight
+
+
 def stage(progress: float) -> tuple[tuple[float, ...], float]:
     current = [row for row in CURRICULUM if row[0] <= progress][-1]
     return current[1], current[2]
@@ -232,6 +241,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--validation", type=Path, default=Path(".work/validation"))
     parser.add_argument("--run", type=Path, default=Path(".work/run"))
     parser.add_argument("--save-every", type=int, default=25_600)
+    parser.add_argument("--init", type=Path, help="exported weights to begin with, such as src/piaa/assets/embedded")
+    parser.add_argument("--first-stage", type=float, default=0.0, help="share of the curriculum already behind (0..1)")
     parser.add_argument("--no-compile", action="store_true")
     return parser.parse_args()
 
@@ -243,6 +254,8 @@ def main() -> None:
     model, used = build_model(config, arguments.seed)
     text = Text(used, config["model_cfg"]["text_cfg"]["context_length"])
     optimisers = build_optimisers(model, arguments.lr)
+    if arguments.init:
+        start_from(model, used, arguments.init)
     seen = resume(arguments.run, model, optimisers)
     shards = Shards(arguments.shards)
     visual, current_dropout = model.visual, -1.0
@@ -250,7 +263,7 @@ def main() -> None:
     def prepare(step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Pixels, tokens and which pairs have the same caption, as a function of the step alone."""
         rng = np.random.default_rng((arguments.seed, step))
-        chances, _ = stage(step * arguments.batch / arguments.images)
+        chances, _ = stage(max(step * arguments.batch / arguments.images, arguments.first_stage))
         pixels, captions = shards.batch(arguments.batch, chances, rng)
         numbers = torch.tensor([captions.index(line) for line in captions])
         same = (numbers[:, None] == numbers[None, :]).float()
@@ -260,7 +273,7 @@ def main() -> None:
     begin, losses = time.time(), []
     while seen < arguments.images:
         step, progress = seen // arguments.batch, seen / arguments.images
-        _, dropout = stage(progress)
+        _, dropout = stage(max(progress, arguments.first_stage))
         if dropout != current_dropout:
             model.visual.patch_dropout = open_clip.transformer.PatchDropout(dropout) if dropout else nn.Identity()
             visual = model.visual if arguments.no_compile else torch.compile(model.visual)
