@@ -37,12 +37,12 @@ class Fitted(NamedTuple):
 
 def fit_and_score(problem: Problem, recipe: Recipe, factor: float = 1.0) -> Fitted:
     """Fit on the problem's images and score them; `factor` rescales the learnt logits (W and b)."""
-    evidence = Evidence(len(problem.text), problem.text.shape[1], recipe.bank_size, sample_images=1)
+    evidence = Evidence(len(problem.text), problem.text.shape[1], recipe.bank_size, sample_images=300)
     for part in torch.arange(len(problem.cls)).split(256):
         evidence.update(problem.cls[part], problem.patches[part], part, problem.text, recipe.text_scale)
     result = evidence.learn(problem.text, recipe)
     louder = pvcl.PVCLResult(**{**vars(result), "weight": result.weight * factor, "bias": result.bias * factor})
-    scales = evidence.scales(louder, problem.text, recipe)
+    scales = evidence.scales(louder.weight, louder.bias, problem.text, recipe)
     scores = paa.image_scores(
         problem.cls, problem.patches, louder.weight, louder.bias, problem.text, scales, recipe.alpha
     )

@@ -124,14 +124,13 @@ class Learner:
 
     def text_scales(self) -> Scales:
         """The scales of inference for text prototypes in the place of the learnt classifier: the ablations' own."""
-        return self.recipe.scales.resolve(
-            self.evidence.patch_moments.spread(self.prototypes), self.evidence.cls_moments.spread(self.prototypes)
-        )
+        none = torch.zeros(len(self.labels))
+        return self.evidence.scales(self.prototypes, none, self.prototypes, self.recipe)
 
     def finish(self, rule: str) -> tuple[pvcl.PVCLResult, Scales, Thresholds]:
         """Stages I to III, the scales of inference, and the thresholds by `rule`, on what has been seen."""
         result = self.evidence.learn(self.prototypes, self.recipe)
-        scales = self.evidence.scales(result, self.prototypes, self.recipe)
+        scales = self.evidence.scales(result.weight, result.bias, self.prototypes, self.recipe)
         sample = self.evidence.sample
         if sample.cls is None or sample.patches is None:
             scores = torch.zeros(0, len(self.labels))

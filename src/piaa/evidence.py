@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from piaa import pvcl
+from piaa import paa, pvcl
 from piaa.bank import Bank
 from piaa.recipes import Recipe, Scales
 
@@ -159,11 +159,26 @@ class Evidence:
             rows["patches"], rows["classes"], rows["confidence"], prototypes, purifier, recipe.purify_scale
         )
 
-    def scales(self, result: pvcl.PVCLResult, prototypes: Tensor, recipe: Recipe) -> Scales:
-        """The scales of inference by the recipe's rule, from the spreads on the unlabelled images."""
-        return recipe.scales.resolve(
-            self.patch_moments.spread(result.weight, result.bias), self.cls_moments.spread(prototypes)
-        )
+    def scales(self, weight: Tensor, bias: Tensor, prototypes: Tensor, recipe: Recipe) -> Scales:
+        """The scales of inference by the recipe's rule, from the spreads on the unlabelled images.
+
+        Args:
+            weight: C x d, with bias C: the classifier over patches.
+            bias: C.
+            prototypes: C x d, unit length, for the [CLS] scores.
+            recipe: has the rule.
+        """
+        logit_spread = self.patch_moments.spread(weight, bias)
+        inference = recipe.scales.inference_scale(logit_spread)
+        pooled_spread = self._pooled_spread(weight, bias, inference)
+        return recipe.scales.resolve(logit_spread, pooled_spread, self.cls_moments.spread(prototypes))
+
+    def _pooled_spread(self, weight: Tensor, bias: Tensor, inference: float) -> float:
+        """Spread over classes of the pooled probabilities of eq. 12, on the sampled images."""
+        if self.sample.patches is None or len(weight) < 2:
+            return 0.0
+        pooled = paa.pooled_probabilities(self.sample.patches, weight, bias, inference).double()
+        return float(pooled.var(dim=1, correction=0).mean().sqrt())
 
     def state_dict(self) -> dict[str, Tensor]:
         """Tensors for safetensors; `load_state_dict` continues from them."""

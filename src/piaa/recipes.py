@@ -28,10 +28,17 @@ class Scales:
 
 
 class ScaleRule(Protocol):
-    """Turns what was measured on the unlabelled images into `Scales`."""
+    """Turns what was measured on the unlabelled images into softmax scales.
 
-    def resolve(self, logit_spread: float, cls_spread: float) -> Scales:
-        """Scales from the spread (standard deviation over classes within one patch or image) of the logits."""
+    A spread is a standard deviation over classes within one patch or image, the mean square over all of them.
+    """
+
+    def inference_scale(self, logit_spread: float) -> float:
+        """s_inf of eq. 11 from the spread of the patches' logits y."""
+        ...
+
+    def resolve(self, logit_spread: float, pooled_spread: float, cls_spread: float) -> Scales:
+        """All scales, given also the spread of the pooled probabilities (at `inference_scale`) and of z.t."""
         ...
 
 
@@ -43,28 +50,37 @@ class FixedScales:
     patch: float
     cls: float
 
-    def resolve(self, logit_spread: float, cls_spread: float) -> Scales:
+    def inference_scale(self, logit_spread: float) -> float:
+        """The number itself."""
+        return self.inference
+
+    def resolve(self, logit_spread: float, pooled_spread: float, cls_spread: float) -> Scales:
         """The numbers themselves; the spreads are not looked at."""
         return Scales(self.inference, self.patch, self.cls)
 
 
 @dataclass(frozen=True)
 class SpreadScales:
-    """Scales in units of the logits' own spread, so that W, b or the embeddings can be rescaled at will.
+    """Scales in units of the spread of what each softmax is given, so that anything can be rescaled at will.
 
-    The probabilities that the second softmax sees have a scale of their own (0 to 1), so `patch` is a plain factor.
-    It is small on purpose: eq. 12 then stays nearly linear and keeps the ranking of the maxima, where a sharp softmax
-    makes the classes of a crowded image compete for one unit. `cls` is small for the same reason and gives [CLS] a
-    tenth to a third of the patches' spread (`benchmarks/recipes.py`).
+    `patch` is small on purpose: eq. 12 then stays nearly linear and keeps the ranking of the maxima, where a sharp
+    softmax makes the classes of a crowded image compete for one unit. `cls` is small for the same reason; with
+    alpha 0.9 the patches weigh three times what [CLS] weighs (`benchmarks/recipes.py`).
     """
 
     inference: float = 2.0
-    patch: float = 0.5
+    patch: float = 0.1
     cls: float = 0.3
 
-    def resolve(self, logit_spread: float, cls_spread: float) -> Scales:
-        """Factors over spreads; a spread of 0 (one class, or all logits equal) counts as 1."""
-        return Scales(self.inference / (logit_spread or 1.0), self.patch, self.cls / (cls_spread or 1.0))
+    def inference_scale(self, logit_spread: float) -> float:
+        """Factor over spread; a spread of 0 (one class, or all logits equal) counts as 1."""
+        return self.inference / (logit_spread or 1.0)
+
+    def resolve(self, logit_spread: float, pooled_spread: float, cls_spread: float) -> Scales:
+        """Factors over spreads."""
+        return Scales(
+            self.inference_scale(logit_spread), self.patch / (pooled_spread or 1.0), self.cls / (cls_spread or 1.0)
+        )
 
 
 @dataclass(frozen=True)

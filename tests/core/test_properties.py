@@ -110,7 +110,7 @@ def test_classes_can_come_in_any_order(seed: int, order: list[int], name: str) -
         evidence = Evidence(C, D, 30)
         evidence.update(cls, patches, torch.arange(40), text, 10.0)
         result = evidence.learn(text, recipe)
-        scales = evidence.scales(result, text, recipe)
+        scales = evidence.scales(result.weight, result.bias, text, recipe)
         return paa.image_scores(cls, patches, result.weight, result.bias, text, scales, recipe.alpha)
 
     assert torch.allclose(scores(prototypes)[:, order], scores(prototypes[order]), atol=2e-5)

@@ -64,7 +64,7 @@ def run(tensors: dict[str, Tensor], recipe: Recipe) -> tuple[pvcl.PVCLResult, Te
     for part in torch.arange(len(tensors["cls"])).split(128):
         evidence.update(tensors["cls"][part], tensors["patches"][part], part, tensors["text"], recipe.text_scale)
     result = evidence.learn(tensors["text"], recipe)
-    scales = evidence.scales(result, tensors["text"], recipe)
+    scales = evidence.scales(result.weight, result.bias, tensors["text"], recipe)
     scores = paa.image_scores(
         tensors["cls"], tensors["patches"], result.weight, result.bias, tensors["text"], scales, recipe.alpha
     )
@@ -131,14 +131,11 @@ def test_the_default_does_not_feel_the_scale_of_the_logits(golden: Golden, facto
     recipe = get_recipe("default")
     result, scores = run(tensors, recipe)
     text = tensors["text"]
-    spread = 0.3
-    assert SpreadScales().resolve(spread * factor, spread * factor).inference == pytest.approx(
-        SpreadScales().resolve(spread, spread).inference / factor
-    )
-    evidence = Evidence(len(text), text.shape[1], recipe.bank_size, sample_images=1)
+    assert SpreadScales().inference_scale(0.3 * factor) == pytest.approx(SpreadScales().inference_scale(0.3) / factor)
+    evidence = Evidence(len(text), text.shape[1], recipe.bank_size, sample_images=300)
     evidence.update(tensors["cls"], tensors["patches"], torch.arange(300), text, recipe.text_scale)
     louder = pvcl.PVCLResult(result.weight * factor, result.bias * factor, *_rest(result))
-    scales = evidence.scales(louder, text, recipe)
+    scales = evidence.scales(louder.weight, louder.bias, text, recipe)
     rescaled = paa.image_scores(
         tensors["cls"], tensors["patches"], louder.weight, louder.bias, text, scales, recipe.alpha
     )
