@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,12 +20,12 @@ from piaa.explain import Explanation
 from piaa.inputs import batches, iterate
 from piaa.labels import Label, parse_labels
 from piaa.models import EMBEDDED, LoadedModel, load_model
+from piaa.preprocess import Preprocess
 from piaa.recipes import Recipe, Scales, get_recipe, recipe_from_dict
 from piaa.text import resolve_templates, text_prototypes
 from piaa.thresholds import DEFAULT_RULE, RULES, Thresholds
 
 DEFAULT_FRONT_END = "sc-clip"
-Progress = Callable[[int, int | None], None]
 
 
 class Recognizer:
@@ -101,10 +102,8 @@ class Recognizer:
             LabelError, ModelError: see `piaa.labels` and `piaa.models`.
         """
         learner = self.learner()
-        done = 0
-        for batch in self._batches(X):
+        for batch in self._batches(X, learner.preprocess):
             learner.update(batch.images, batch.indices)
-            done += len(batch.indices)
         self._warn("fitted")
         return self.adopt(learner)
 
@@ -167,12 +166,10 @@ class Recognizer:
         """Scores S of eq. 13: N x C, each row with the sum 1; a row of NaN for an image that cannot be read."""
         scorer = self.scorer()
         rows: dict[int, NDArray[np.float64]] = {}
-        total = 0
-        for batch in self._batches(X):
+        for batch in self._batches(X, scorer.preprocess):
             scores = scorer.score(batch.images).double().numpy()
             rows.update(zip(batch.indices, scores, strict=True))
-        total = self._count
-        result = np.full((total, len(scorer.label_names)), np.nan)
+        result = np.full((self._count, len(scorer.label_names)), np.nan)
         for index, row in rows.items():
             result[index] = row
         self._warn("scored")
@@ -228,6 +225,8 @@ class Recognizer:
             self.thresholds_ = self._thresholds().override({names[n]: v for n, v in thresholds.items()})
         except ValueError as error:
             raise InputError(str(error)) from error
+        kept = {"values": torch.from_numpy(self.thresholds_.values), "slope": torch.from_numpy(self.thresholds_.slope)}
+        self.classifier_ = replace(self.classifier_, thresholds=kept)  # so that `save` keeps them
         self._scorer = None
         return self
 
@@ -310,7 +309,7 @@ class Recognizer:
         self._fitted()
         return self.thresholds_
 
-    def _batches(self, X: Any) -> Iterator[Any]:
+    def _batches(self, X: Any, preprocess: Preprocess) -> Iterator[Any]:
         """Batches of X; what cannot be read goes to `errors_`."""
         self.errors_: list[tuple[str, str]] = []
         self._count = 0
@@ -323,9 +322,6 @@ class Recognizer:
         def report(error: ImageError) -> None:
             self.errors_.append((error.path, error.reason))
 
-        preprocess = self._setup_.preprocess if hasattr(self, "_setup_") else None
-        if preprocess is None:
-            preprocess = self._setup().preprocess
         yield from batches(counted(), preprocess, self.batch_size, self.workers, report)
 
     def _warn(self, verb: str) -> None:
