@@ -139,6 +139,14 @@ class Bank:
         del columns["key"]
         return {**columns, "patches": self._patches[order]}
 
+    def shrunk(self, size: int) -> Bank:
+        """The bank that the same patches would have left with a smaller K: the best `size` of each class."""
+        smaller = Bank(self.classes, min(size, self.size), self.dim, dtype=self.dtype, device=self.device)
+        filled = slice(self._count)
+        smaller._insert(self._entries.at(filled), self._patches[filled])
+        smaller.seen, smaller.rejected = self.seen, self.rejected
+        return smaller
+
     def state_dict(self) -> dict[str, Tensor]:
         """Tensors for safetensors: `contents` and `shape` (classes, size, dim, seen, rejected)."""
         shape = torch.tensor([self.classes, self.size, self.dim, self.seen, self.rejected])

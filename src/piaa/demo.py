@@ -55,19 +55,22 @@ def run_demo(
         test: images to evaluate on.
         stage: called with the name of each step, gives its progress callback.
         options: parameters of `Recognizer`.
+
+    Raises:
+        ModelError, InputError: for options that do not exist, before anything is drawn.
     """
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
+    recognizer = Recognizer(object_names(), **options)
+    learner = recognizer.learner()
+    out.mkdir(parents=True, exist_ok=True)
 
     with _timed(seconds, "draw"):
         write_scene_folder(out / "unlabelled", seed, "unlabelled", unlabelled, stage("drawing unlabelled images"))
         drawn = write_scene_folder(out / "test", seed, "test", test, stage("drawing test images"))
         write_scene_truth(out / "truth.csv", "test", drawn)
         (out / "labels.txt").write_text("\n".join(object_names()) + "\n", encoding="utf-8")
-    recognizer = Recognizer(object_names(), **options)
     with _timed(seconds, "fit"):
-        learner = recognizer.learner()
         summary = fit_job(
             learner,
             out / "unlabelled",

@@ -101,7 +101,10 @@ class Learner:
 
     def update(self, images: Tensor, indices: Sequence[int]) -> None:
         """Take in a batch N x 3 x H x W; `indices` number the images in the whole run."""
-        encoded = self._encode(images)
+        self.update_encoded(self._encode(images), indices)
+
+    def update_encoded(self, encoded: Encoded, indices: Sequence[int]) -> None:
+        """Take in the embeddings of a batch that is encoded already."""
         self.evidence.update(
             encoded.cls.cpu(),
             encoded.patches.cpu(),
@@ -109,6 +112,10 @@ class Learner:
             self.prototypes,
             self.recipe.text_scale,
         )
+
+    def shrink_bank(self, size: int) -> None:
+        """Cut the bank down to a smaller K, as if it had been harvested with it; for sweeps over K."""
+        self.evidence.bank = self.evidence.bank.shrunk(size)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything learnt so far, for a checkpoint."""
@@ -143,6 +150,7 @@ class Learner:
                 self.prototypes,
                 scales,
                 self.recipe.alpha,
+                paa.get_aggregator(self.recipe.aggregator),
             )
         return result, scales, learn_thresholds(scores.double().numpy(), rule)
 
@@ -159,6 +167,7 @@ class Scorer:
         scales: of the three softmaxes.
         alpha: of eq. 13.
         thresholds: per class.
+        aggregator: a name of `piaa.paa.AGGREGATORS`.
     """
 
     def __init__(
@@ -171,14 +180,16 @@ class Scorer:
         scales: Scales,
         alpha: float,
         thresholds: Thresholds,
+        aggregator: str = "max",
     ) -> None:
         self.setup, self.label_names = setup, list(label_names)
         self.preprocess = setup.preprocess
         self.weight, self.bias, self.prototypes = weight.float(), bias.float(), prototypes.float()
         self.scales, self.alpha, self.thresholds = scales, alpha, thresholds
+        self.aggregator, self._aggregate = aggregator, paa.get_aggregator(aggregator)
         self.fingerprint = digest(
             setup.describe(), self.label_names, self.weight, self.bias, self.prototypes,
-            [scales.inference, scales.patch, scales.cls, alpha], torch.from_numpy(thresholds.values),
+            [scales.inference, scales.patch, scales.cls, alpha, aggregator], torch.from_numpy(thresholds.values),
             torch.from_numpy(thresholds.slope),
         )  # fmt: skip
         self._encode = setup.encoder()
@@ -191,7 +202,14 @@ class Scorer:
     def score_encoded(self, encoded: Encoded) -> Tensor:
         """Eq. 11 to 13 on embeddings: N x C, each row with the sum 1."""
         return paa.image_scores(
-            encoded.cls, encoded.patches, self.weight, self.bias, self.prototypes, self.scales, self.alpha
+            encoded.cls,
+            encoded.patches,
+            self.weight,
+            self.bias,
+            self.prototypes,
+            self.scales,
+            self.alpha,
+            self._aggregate,
         )
 
     def score(self, images: Tensor) -> Tensor:

@@ -93,12 +93,12 @@ def method_scores(scorer: Scorer, encoded: Encoded, text_scales: Scales) -> dict
         text_scales: the scales for text prototypes in the place of the learnt classifier.
     """
     text, none = scorer.prototypes, torch.zeros(len(scorer.label_names))
-    cls = F.normalize(encoded.cls, dim=-1)
+    cls, pool = F.normalize(encoded.cls, dim=-1), paa.get_aggregator(scorer.aggregator)
     return {
         "cls": paa.cls_scores(cls, text, text_scales.cls),
-        "text_patch": paa.pooled_probabilities(encoded.patches, text, none, text_scales.inference),
-        "paa": paa.image_scores(encoded.cls, encoded.patches, text, none, text, text_scales, scorer.alpha),
-        "pvcl": paa.pooled_probabilities(encoded.patches, scorer.weight, scorer.bias, scorer.scales.inference),
+        "text_patch": paa.pooled_probabilities(encoded.patches, text, none, text_scales.inference, pool),
+        "paa": paa.image_scores(encoded.cls, encoded.patches, text, none, text, text_scales, scorer.alpha, pool),
+        "pvcl": paa.pooled_probabilities(encoded.patches, scorer.weight, scorer.bias, scorer.scales.inference, pool),
         "piaa": scorer.score_encoded(encoded),
     }
 

@@ -170,14 +170,14 @@ class Evidence:
         """
         logit_spread = self.patch_moments.spread(weight, bias)
         inference = recipe.scales.inference_scale(logit_spread)
-        pooled_spread = self._pooled_spread(weight, bias, inference)
+        pooled_spread = self._pooled_spread(weight, bias, inference, paa.get_aggregator(recipe.aggregator))
         return recipe.scales.resolve(logit_spread, pooled_spread, self.cls_moments.spread(prototypes))
 
-    def _pooled_spread(self, weight: Tensor, bias: Tensor, inference: float) -> float:
+    def _pooled_spread(self, weight: Tensor, bias: Tensor, inference: float, aggregate: paa.Aggregator) -> float:
         """Spread over classes of the pooled probabilities of eq. 12, on the sampled images."""
         if self.sample.patches is None or len(weight) < 2:
             return 0.0
-        pooled = paa.pooled_probabilities(self.sample.patches, weight, bias, inference).double()
+        pooled = paa.pooled_probabilities(self.sample.patches, weight, bias, inference, aggregate).double()
         return float(pooled.var(dim=1, correction=0).mean().sqrt())
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -5,10 +5,13 @@ Pure tensor functions; the scales come from `piaa.recipes`. Everything is per im
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from piaa.errors import InputError
 from piaa.recipes import Scales
 
 CHUNK = 1 << 24  # elements of the largest N x M x C temporary
@@ -34,6 +37,24 @@ def max_over_patches(probabilities: Tensor) -> Tensor:
     return probabilities.amax(dim=1)
 
 
+Aggregator = Callable[[Tensor], Tensor]
+"""Patch probabilities N x M x C (row-major over the grid) to N x C; each image by itself."""
+
+AGGREGATORS: dict[str, Aggregator] = {"max": max_over_patches}
+"""By the name that a recipe gives; `piaa.extensions.register_aggregator` adds to them."""
+
+
+def get_aggregator(name: str) -> Aggregator:
+    """The aggregator of that name.
+
+    Raises:
+        InputError: naming those that exist.
+    """
+    if name not in AGGREGATORS:
+        raise InputError(f"no aggregator is called {name!r}; choose one of: {', '.join(AGGREGATORS)}")
+    return AGGREGATORS[name]
+
+
 def patch_scores(pooled: Tensor, scale: float) -> Tensor:
     """S_patch = softmax_c(s_patch * max_m p), eq. 12, of pooled probabilities N x C."""
     return torch.softmax(scale * pooled, dim=-1)
@@ -49,7 +70,9 @@ def fuse(patch: Tensor, cls: Tensor, alpha: float) -> Tensor:
     return alpha * patch + (1 - alpha) * cls
 
 
-def pooled_probabilities(patches: Tensor, weight: Tensor, bias: Tensor, scale: float) -> Tensor:
+def pooled_probabilities(
+    patches: Tensor, weight: Tensor, bias: Tensor, scale: float, aggregate: Aggregator = max_over_patches
+) -> Tensor:
     """Eq. 11 and the maximum of eq. 12 for N x M x d raw patches, chunk by chunk over images: N x C.
 
     Patches are brought to unit length. No N x M x C tensor is made; one image's M x C is the least.
@@ -59,7 +82,7 @@ def pooled_probabilities(patches: Tensor, weight: Tensor, bias: Tensor, scale: f
     pooled = patches.new_empty(images, len(weight), dtype=weight.dtype)
     for start in range(0, images, step):
         unit = F.normalize(patches[start : start + step].to(weight.dtype), dim=-1)
-        pooled[start : start + step] = max_over_patches(patch_probabilities(unit, weight, bias, scale))
+        pooled[start : start + step] = aggregate(patch_probabilities(unit, weight, bias, scale))
     return pooled
 
 
@@ -71,6 +94,7 @@ def image_scores(
     prototypes: Tensor,
     scales: Scales,
     alpha: float,
+    aggregate: Aggregator = max_over_patches,
 ) -> Tensor:
     """Eq. 11 to 13 for a batch.
 
@@ -82,10 +106,11 @@ def image_scores(
         prototypes: C x d, unit length.
         scales: of the three softmaxes.
         alpha: weight of the patch scores.
+        aggregate: what stands for the maximum of eq. 12.
 
     Returns:
         N x C, 0 to 1, each row with the sum 1.
     """
-    pooled = pooled_probabilities(patches, weight, bias, scales.inference)
+    pooled = pooled_probabilities(patches, weight, bias, scales.inference, aggregate)
     whole = cls_scores(F.normalize(cls.to(prototypes.dtype), dim=-1), prototypes, scales.cls)
     return fuse(patch_scores(pooled, scales.patch), whole, alpha)

@@ -95,6 +95,7 @@ class Recipe:
         purify_scale: s_gda, the softmax scale on the discriminant scores in stage II (`threshold` alone uses it).
         scales: the rule for the scales of inference.
         alpha: weight of the patch scores in eq. 13, 0 to 1.
+        aggregator: a name of `piaa.paa.AGGREGATORS`: how patch probabilities become one of the image (eq. 12).
     """
 
     name: str
@@ -104,6 +105,7 @@ class Recipe:
     purify_scale: float = 1.0
     scales: ScaleRule = field(default_factory=SpreadScales)
     alpha: float = 0.9
+    aggregator: str = "max"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a classifier's settings."""

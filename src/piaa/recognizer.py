@@ -279,6 +279,7 @@ class Recognizer:
                 scales,
                 float(classifier.settings["recipe"]["alpha"]),
                 self.thresholds_,
+                str(classifier.settings["recipe"].get("aggregator", "max")),
             )
         return self._scorer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,14 +17,27 @@ def demo(
     unlabelled: Annotated[int, typer.Option(min=1, help="Images to learn from.")] = 2000,
     test: Annotated[int, typer.Option(min=1, help="Images to evaluate on.")] = 2000,
     front_end: Annotated[str, typer.Option(help="clip, sclip, itaclip or sc-clip.")] = "sc-clip",
+    model: Annotated[str, typer.Option(help="'embedded', an open_clip name, 'local-dir:PATH' or a path.")] = "embedded",
+    pretrained: Annotated[
+        str | None, typer.Option(help="Tag or checkpoint; 'random' for a trial without weights.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="default, or published-voc, -coco, -nus.")] = "default",
+    image_size: Annotated[int | None, typer.Option(help="Side in pixels, a multiple of the patch.")] = None,
+    resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
 ) -> None:
     """Draw scenes, learn from the unlabelled ones, tag and evaluate the others, write metrics.json and report.html."""
     from piaa.cli.evaluate import show_methods
     from piaa.demo import run_demo
     from piaa.report.demo import write_demo_report
 
+    options: dict[str, Any] = {"model": model, "pretrained": pretrained, "front_end": front_end, "recipe": recipe}
+    options |= {"image_size": image_size, "resize": resize, "device": device, "precision": precision}
+    options |= {"batch_size": batch_size}
     with progress_bars() as stage:
-        result = run_demo(out, seed, unlabelled=unlabelled, test=test, stage=stage, front_end=front_end)
+        result = run_demo(out, seed, unlabelled=unlabelled, test=test, stage=stage, **options)
         write_demo_report(result, out / "report.html")
     show_methods(result.evaluation.summary())
     output.print(f"seconds: {result.metrics['seconds']}", highlight=False)
