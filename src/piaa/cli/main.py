@@ -1,10 +1,14 @@
-"""`piaa`: fit, tag, eval, explain, models, demo. Everything heavy is imported inside the commands."""
+"""`piaa`: every command. Everything heavy is imported inside them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from piaa.cli import demo, evaluate, explain, fit, models, tag
+from piaa.cli import demo, evaluate, explain, fit, models, reproduce, tag
+from piaa.cli.console import shows_errors
 
 app = typer.Typer(
     help="Multi-label image recognition that needs no training and no labels.",
@@ -18,11 +22,27 @@ app.command("eval")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.command("models")(models.models)
 app.command("demo")(demo.demo)
+app.command("reproduce")(reproduce.reproduce)
+app.command("report")(reproduce.report)
+
+
+@shows_errors
+def load(extensions: list[Path]) -> None:
+    """Run the user's own files, those of PIAA_EXTENSIONS too."""
+    from piaa.extensions import load_extensions
+
+    load_extensions(extensions)
 
 
 @app.callback(invoke_without_command=True)
-def main(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    extension: Annotated[
+        list[Path] | None, typer.Option(help="Python file that registers front-ends, recipes, metrics; repeatable.")
+    ] = None,
+) -> None:
     """Multi-label image recognition that needs no training and no labels."""
+    load(extension or [])
     if version:
         from piaa import __version__
 

@@ -128,9 +128,7 @@ def compare_classes(
     sign_p, wilcoxon_p = _over_classes(difference)
     wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
     q_values = _adjusted(p_values)
-    return ClassComparison(
-        ours, theirs, difference, low, high, p_values, q_values, wins, losses, sign_p, wilcoxon_p
-    )
+    return ClassComparison(ours, theirs, difference, low, high, p_values, q_values, wins, losses, sign_p, wilcoxon_p)
 
 
 def _check_pair(scores: Tensor, baseline: Tensor) -> None:

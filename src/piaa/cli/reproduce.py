@@ -1,0 +1,105 @@
+"""`piaa reproduce`: the paper's tables and figures, measured again; `piaa report`: rendered beside the paper's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from piaa.cli.console import console, output, progress_bars, shows_errors
+
+ROOT = Path(".piaa")
+
+
+@shows_errors
+def reproduce(
+    experiments: Annotated[
+        list[str], typer.Argument(help="table1 ... table6, figure1, figure4, figure5, figure6, or all.")
+    ],
+    datasets: Annotated[str, typer.Option(help="scenes, or VOC07,VOC12,COCO,NUS, separated by commas.")] = "scenes",
+    data: Annotated[Path | None, typer.Option(help="Root folder of the data sets; default $PIAA_DATA_DIR.")] = None,
+    results: Annotated[Path, typer.Option(help="Folder of the rows.")] = Path("results"),
+    features: Annotated[Path, typer.Option(help="Folder of stored embeddings.")] = ROOT / "features",
+    rows: Annotated[list[str] | None, typer.Option(help="Only lines like this, such as 'EVA-02*'; repeatable.")] = None,
+    model: Annotated[str | None, typer.Option(help="In place of every line's model.")] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="In place of every line's weights; 'random' needs none.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="default, published (the data set's own), or any by name.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side in pixels.")] = None,
+    resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
+    images: Annotated[int, typer.Option(min=0, help="At most so many of each split; 0: all (scenes: 2,000).")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the scenes.")] = 7,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    workers: Annotated[int, typer.Option(min=1)] = 2,
+    again: Annotated[bool, typer.Option("--again", help="Measure what is in the results once more.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would run, and what disk it takes.")] = False,
+) -> None:
+    """Measure tables and figures of the paper. What is measured already is not measured again."""
+    from piaa.experiments.choose import choose_datasets, choose_specs
+    from piaa.experiments.runner import Place
+    from piaa.experiments.runner import reproduce as run
+
+    with progress_bars() as stage:
+        chosen = choose_datasets(datasets.split(","), data, ROOT / "scenes", seed, images, stage)
+        specs = choose_specs(experiments, chosen, rows or [], model=model, pretrained=pretrained, recipe=recipe)
+        place = Place(results, features, device, precision, image_size, resize, batch_size, workers)
+        if plan:
+            return _show_plan(specs, chosen, place)
+        new: list[Any] = []
+        for spec in specs:
+            new += run(spec, chosen, place, stage, again)
+    _show_rows(new)
+    console.print(f"{len(new)} new rows in {results}; see them beside the paper's: piaa report {results}")
+
+
+@shows_errors
+def report(
+    results: Annotated[Path, typer.Argument(help="Folder that 'piaa reproduce' wrote.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the pages and figures; default RESULTS/report.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Also write all rows to this Parquet file.")] = None,
+) -> None:
+    """Render results beside the paper's figures: Markdown, HTML, LaTeX; figures as PNG and SVG."""
+    from piaa.experiments.report import write_report
+    from piaa.experiments.results import Results
+
+    for path in write_report(results, out or results / "report"):
+        output.print(str(path), highlight=False)
+    if parquet:
+        Results(results).to_parquet(parquet)
+        output.print(str(parquet), highlight=False)
+
+
+def _show_rows(rows: list[Any]) -> None:
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table("experiment", "line", "data set", "metric", "value", "95% interval")
+    for row in rows:
+        interval = "" if row.low is None else f"{row.low:.1f} to {row.high:.1f}"
+        metric = f"{row.metric} {row.parameter}".strip()
+        table.add_row(row.experiment, row.row, row.dataset, metric, f"{row.value:.2f}", interval)
+    output.print(table)
+
+
+def _show_plan(specs: list[Any], datasets: list[Any], place: Any) -> None:
+    from rich.table import Table
+
+    from piaa.experiments.runner import jobs
+
+    table = Table("experiment", "lines", "model", "front-end", "data set", "images", "embeddings")
+    for spec in specs:
+        for job in jobs(spec, datasets, place):
+            images = len(job.dataset.unlabelled) + len(job.dataset.test)
+            gigabytes = job.store.estimate(job.setup, images) / 2**30
+            lines = ", ".join(run.row for run in job.runs)
+            first = job.runs[0]
+            table.add_row(
+                spec.name, lines, f"{first.model} {first.pretrained}", first.front_end, job.dataset.name,
+                f"{images:,}", f"{gigabytes:.2f} GiB",
+            )  # fmt: skip
+    output.print(table)

@@ -1,0 +1,1 @@
+"""The paper's experiments: declared in `specs`, run on stored embeddings, kept as rows, rendered beside the paper."""

@@ -1,0 +1,83 @@
+"""What a user named becomes data sets and specifications."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from piaa.datasets import Dataset, open_dataset
+from piaa.errors import InputError
+from piaa.experiments.spec import Spec, read_spec, spec_names
+from piaa.jobs import Progress
+from piaa.models import EMBEDDED
+
+NAMES = {"VOC07": "voc2007", "VOC12": "voc2012", "COCO": "coco2014", "COCO2017": "coco2017", "NUS": "nus-wide"}
+"""The paper's name to that of `piaa.datasets`."""
+SCENES = "scenes"
+DEFAULT_SCENES = 2000
+
+
+def choose_datasets(
+    names: Sequence[str],
+    root: Path | None,
+    scenes_root: Path,
+    seed: int,
+    images: int = 0,
+    stage: Callable[[str], Progress] | None = None,
+) -> list[Dataset]:
+    """Open the data sets, each under the name that the paper gives it.
+
+    Args:
+        names: the paper's, or `scenes`.
+        root: folder of the official trees; None: the environment variable PIAA_DATA_DIR.
+        scenes_root: where scenes are drawn.
+        seed: of the scenes.
+        images: the first so many of each split alone; 0: all of them.
+        stage: called with a name, gives a progress callback.
+
+    Raises:
+        InputError: a name that is none, a tree that is not there.
+    """
+    chosen = []
+    for name in (given.strip() for given in names):
+        if name == SCENES:
+            count = images or DEFAULT_SCENES
+            folder = scenes_root / f"seed-{seed}-{count}"
+            chosen.append(open_dataset(SCENES, folder, seed=seed, unlabelled=count, test=count))
+        elif name.upper() in NAMES:
+            opened = open_dataset(NAMES[name.upper()], root)
+            chosen.append(replace(opened, name=name.upper()))
+        else:
+            raise InputError(f"no data set is called {name!r}; choose among: {SCENES}, {', '.join(NAMES)}")
+    return [_first(dataset, images) if images else dataset for dataset in chosen]
+
+
+def _first(dataset: Dataset, images: int) -> Dataset:
+    return replace(dataset, unlabelled=dataset.unlabelled[:images], test=dataset.test[:images])
+
+
+def choose_specs(
+    names: Sequence[str],
+    datasets: Sequence[Dataset],
+    rows: Sequence[str],
+    *,
+    model: str | None = None,
+    pretrained: str | None = None,
+    recipe: str | None = None,
+) -> list[Spec]:
+    """Read the experiments (`all`: each of them) and put in what the user gave.
+
+    On scenes the embedded model stands in for every backbone, unless a model or weights are named: no other
+    model here knows what the scenes show.
+
+    Raises:
+        InputError: an experiment or a line that does not exist.
+    """
+    if model is None and pretrained is None and any(dataset.name == SCENES for dataset in datasets):
+        model, pretrained = EMBEDDED, ""
+    elif model is not None and pretrained is None:
+        pretrained = ""
+    wanted = spec_names() if list(names) == ["all"] else list(dict.fromkeys(names))
+    specs = [read_spec(name).only(list(rows)) for name in wanted]
+    return [spec.changed(model=model, pretrained=pretrained, recipe=recipe) for spec in specs]

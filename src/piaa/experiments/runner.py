@@ -1,0 +1,103 @@
+"""Runs an experiment over data sets: one job after the other, each kept as soon as it is done, none run twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from piaa.datasets import Dataset
+from piaa.engine import Setup
+from piaa.experiments.features import FeatureStore
+from piaa.experiments.job import Job, recipe_for
+from piaa.experiments.kinds import KINDS
+from piaa.experiments.results import Results, Row
+from piaa.experiments.spec import Run, Spec
+from piaa.front_ends import get_front_end
+from piaa.jobs import Progress
+from piaa.models import LoadedModel, load_model
+
+Stage = Callable[[str], Progress]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how experiments run.
+
+    Attributes:
+        results: folder of the rows.
+        features: folder of the stored embeddings.
+        device: `auto`, `cpu`, `cuda`, `mps`.
+        precision: `auto`, `fp32`, `bf16`, `fp16`.
+        image_size: side in pixels; None is the model's own.
+        resize: `shortest`, `squash`, `pad`; None is the model's own.
+        batch_size: images encoded together; no result depends on it.
+        workers: threads that decode.
+    """
+
+    results: Path
+    features: Path
+    device: str = "auto"
+    precision: str = "auto"
+    image_size: int | None = None
+    resize: str | None = None
+    batch_size: int = 64
+    workers: int = 2
+
+
+def jobs(spec: Spec, datasets: Sequence[Dataset], place: Place, stage: Stage | None = None) -> Iterator[Job]:
+    """The jobs of an experiment, model by model, so that each model is loaded once.
+
+    Raises:
+        ModelError, InputError: for a model, front-end or recipe that does not exist, before anything is run.
+    """
+    for run in spec.runs:
+        get_front_end(run.front_end)
+        recipe_for(run.recipe, datasets[0].name)
+    store = FeatureStore(place.features, place.batch_size, place.workers)
+    runs = sorted(spec.runs, key=lambda run: [r.setup for r in spec.runs].index(run.setup))
+    loaded: tuple[tuple[str, str], LoadedModel] | None = None
+    for setup_key, group in groupby(runs, key=lambda run: run.setup):
+        lines = tuple(group)
+        if loaded is None or loaded[0] != setup_key[:2]:
+            loaded = (setup_key[:2], _load(lines[0], place))
+        for dataset in datasets:
+            setup = _setup(loaded[1], lines[0], place)
+            progress = stage(f"{spec.name} {dataset.name} {lines[0].model} {lines[0].front_end}") if stage else None
+            yield Job(spec, lines, dataset, setup, store, place.results, progress)
+
+
+def reproduce(
+    spec: Spec, datasets: Sequence[Dataset], place: Place, stage: Stage | None = None, again: bool = False
+) -> list[Row]:
+    """Measure an experiment; what is in the results already is not measured again.
+
+    Args:
+        spec: the experiment.
+        datasets: to measure on.
+        place: where and how.
+        stage: called with the name of a job, gives its progress callback.
+        again: measure what is there already once more.
+
+    Returns:
+        The new rows, which are in `place.results` too.
+    """
+    results = Results(place.results)
+    finished = set() if again else results.finished()
+    new: list[Row] = []
+    for job in jobs(spec, datasets, place, stage):
+        if job.key in finished:
+            continue
+        rows = KINDS[spec.kind](job)
+        results.append(rows)
+        new += rows
+    return new
+
+
+def _load(run: Run, place: Place) -> LoadedModel:
+    return load_model(run.model, run.pretrained or None, device=place.device, precision=place.precision)
+
+
+def _setup(model: LoadedModel, run: Run, place: Place) -> Setup:
+    return Setup(model, run.front_end, model.preprocess(place.image_size, place.resize), place.batch_size)

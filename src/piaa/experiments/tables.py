@@ -1,0 +1,148 @@
+"""Rows become tables: the paper's figure, ours and the difference, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from piaa.experiments.paper import paper_figures
+from piaa.experiments.results import Row
+from piaa.experiments.spec import PAPER_DATASETS, Spec
+
+SIZES = ("small", "medium", "large")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be written in any format.
+
+    Attributes:
+        name: `table3`.
+        title: in words.
+        header: of each column.
+        lines: cells as text; the first is the line's name.
+        ours: for each line, whether it has a number that was measured here.
+        notes: what was measured on what.
+    """
+
+    name: str
+    title: str
+    header: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    ours: tuple[bool, ...]
+    notes: tuple[str, ...]
+
+
+def build_table(spec: Spec, rows: Sequence[Row]) -> Table:
+    """The table of an experiment from its rows."""
+    build = {"scale": _scale_table, "timing": _timing_table}.get(spec.kind, _methods_table)
+    header, lines = build(spec, rows)
+    ours = tuple(any(row.row == line[0] for row in rows) or spec.kind != "methods" for line in lines)
+    return Table(spec.name, spec.title, header, lines, ours, notes(rows))
+
+
+def notes(rows: Iterable[Row]) -> tuple[str, ...]:
+    """One sentence for each data set: what was measured with which model, software and commit."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        model = f"{row.model} {row.pretrained}".strip()
+        where = f" at commit {row.commit}" if row.commit else ""
+        found.setdefault(row.dataset, set()).add(f"{model}, recipe {row.recipe}, {row.versions}{where}")
+    images = {row.dataset: row.images for row in rows}
+    return tuple(
+        f"{_dataset_title(dataset)}: measured on {images[dataset]} test images with {'; '.join(sorted(what))}."
+        for dataset, what in found.items()
+    )
+
+
+def _dataset_title(name: str) -> str:
+    return "scenes (the embedded benchmark, drawn scenes)" if name == "scenes" else name
+
+
+def _datasets(rows: Sequence[Row]) -> list[str]:
+    met = list(dict.fromkeys(row.dataset for row in rows))
+    return [name for name in PAPER_DATASETS if name in met] + [name for name in met if name not in PAPER_DATASETS]
+
+
+Cells = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
+
+
+def _methods_table(spec: Spec, rows: Sequence[Row]) -> Cells:
+    """Lines of the paper and ours; for each data set the paper's figure, ours with its interval, the difference."""
+    paper = paper_figures(spec.paper)
+    measured = {(row.row, row.dataset): row for row in rows if row.metric == "mAP"}
+    datasets = _datasets(rows)
+    names = list(dict.fromkeys([*paper, *(row.row for row in rows)]))
+    header = ["mAP, %"]
+    for dataset in dict.fromkeys([*(PAPER_DATASETS if paper else ()), *datasets]):
+        header += [f"{dataset} paper"] if dataset in PAPER_DATASETS else []
+        header += [f"{dataset} ours"] if dataset in datasets else []
+        header += [f"{dataset} difference"] if dataset in datasets and dataset in PAPER_DATASETS else []
+    extra = sorted({row.metric for row in rows} - {"mAP"})
+    header += [f"{dataset} {metric}" for dataset in datasets for metric in extra]
+    others = {(row.row, row.dataset, row.metric): row.value for row in rows}
+    lines = []
+    for name in names:
+        cells = [name]
+        for column in header[1:]:
+            dataset, _, what = column.partition(" ")
+            theirs, mine = paper.get(name, {}).get(dataset), measured.get((name, dataset))
+            known = {"paper": _number(theirs), "ours": _with_interval(mine)}
+            known["difference"] = _signed(mine.value - theirs) if mine and theirs is not None else ""
+            cells.append(known[what] if what in known else _number(others.get((name, dataset, what))))
+        lines.append(tuple(cells))
+    return tuple(header), tuple(lines)
+
+
+def _scale_table(spec: Spec, rows: Sequence[Row]) -> Cells:
+    """One line a class or size; for each method the paper's figure and ours."""
+    paper = paper_figures(spec.paper)
+    methods = [run.row for run in spec.runs]
+    header = ["AP, %", *(f"{m} paper" for m in methods), *(f"{m} ours" for m in methods)]
+    lines: dict[str, tuple[str, ...]] = {}
+    for name, cells in paper.items():
+        lines[name.replace(" ", "").lower()] = (name, *(_number(cells.get(m)) for m in methods), *[""] * len(methods))
+    order = {size: number for number, size in enumerate(SIZES)}
+    for row in sorted(rows, key=lambda row: order.get(row.parameter, 0)):
+        by_size = row.metric == "mAP by size"
+        name = (
+            f"{row.dataset} {row.parameter} objects" if by_size else f"{row.dataset} {row.metric.removeprefix('AP ')}"
+        )
+        key = name.replace(" ", "").lower()
+        line = list(lines.setdefault(key, (name, *[""] * 2 * len(methods))))
+        line[1 + len(methods) + methods.index(row.row)] = _number(row.value)
+        lines[key] = tuple(line)
+    return tuple(header), tuple(lines.values())
+
+
+def _timing_table(spec: Spec, rows: Sequence[Row]) -> Cells:
+    """One line a data set: the paper's minutes, ours, and the encoder's share."""
+    paper = paper_figures(spec.paper)
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    columns = list(next(iter(paper.values()), {}))
+    header = ("minutes", *(f"{column} (paper)" for column in columns), *(f"{metric}, ours" for metric in metrics))
+    value = {(row.dataset, row.metric): row.value for row in rows}
+    lines = []
+    for dataset in dict.fromkeys([*paper, *_datasets(rows)]):
+        theirs = [_number(paper.get(dataset, {}).get(column)) for column in columns]
+        mine = [_number(value.get((dataset, metric)), 2) for metric in metrics]
+        lines.append((dataset, *theirs, *mine))
+    return header, tuple(lines)
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}"
+
+
+def _with_interval(row: Row | None) -> str:
+    if row is None:
+        return ""
+    return (
+        f"{row.value:.1f}"
+        if row.low is None or row.high is None
+        else f"{row.value:.1f} [{row.low:.1f}, {row.high:.1f}]"
+    )
