@@ -1,10 +1,10 @@
-"""`piaa`: fit, tag, eval, explain, models, demo. Everything heavy is imported inside the commands."""
+"""`piaa`: fit, tag, eval, explain, models, demo, datasets. Everything heavy is imported inside the commands."""
 
 from __future__ import annotations
 
 import typer
 
-from piaa.cli import demo, evaluate, explain, fit, models, tag
+from piaa.cli import datasets, demo, evaluate, explain, fit, models, tag
 
 app = typer.Typer(
     help="Multi-label image recognition that needs no training and no labels.",
@@ -18,6 +18,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.command("models")(models.models)
 app.command("demo")(demo.demo)
+app.add_typer(datasets.app, name="datasets")
 
 
 @app.callback(invoke_without_command=True)
