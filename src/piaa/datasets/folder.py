@@ -60,7 +60,8 @@ def from_truth(truth: Truth) -> list[Annotated]:
 def find_image_folder(root: Path) -> Path | None:
     """`root`, where it holds train and test (or val), each with a folder for each class."""
     learn, test = _first(root, LEARN_FOLDERS), _first(root, TEST_FOLDERS)
-    return root if learn and test and _classes(learn) and _classes(test) else None
+    whole = learn and test and learn.is_dir() and test.is_dir() and _classes(learn) and _classes(test)
+    return root if whole else None
 
 
 def read_image_folder(home: Path, *, unlabelled: str | None = None, test: str | None = None) -> Annotations:
