@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from trees import HEIGHT, WIDTH, coco_json, nus_tree, picture, voc_tree
 
 from piaa.datasets import Dataset, class_names, detect, open_dataset
 from piaa.datasets.nus_wide import read_urls
 from piaa.errors import InputError, LabelError
 from piaa.truth import Truth
-from trees import HEIGHT, WIDTH, coco_json, nus_tree, picture, voc_tree
 
 VOC_NAMES, COCO_NAMES, NUS_NAMES = class_names("voc"), class_names("coco"), class_names("nus-wide")
 
@@ -27,7 +27,10 @@ def loads(dataset: Dataset) -> None:
     assert isinstance(dataset.truth, Truth)
     for item in dataset.test:
         assert item.load().size == (WIDTH, HEIGHT) and dataset.truth.find(item.id) == item.id
-    assert dataset.truth.targets([item.id for item in dataset.test]).shape == (len(dataset.test), len(dataset.label_names))
+    assert dataset.truth.targets([item.id for item in dataset.test]).shape == (
+        len(dataset.test),
+        len(dataset.label_names),
+    )
 
 
 @pytest.fixture
@@ -66,7 +69,9 @@ def test_voc_difficult_counted(voc: Path) -> None:
 
 
 def test_voc_other_splits_and_2012(tmp_path: Path) -> None:
-    rows = {split: {f"2008_{n:06d}": [("cow", False, (1, 1, 4, 4))]} for n, split in enumerate(("train", "val", "extra"))}
+    rows = {
+        split: {f"2008_{n:06d}": [("cow", False, (1, 1, 4, 4))]} for n, split in enumerate(("train", "val", "extra"))
+    }
     voc_tree(tmp_path, 2012, rows)
     assert set(names_of(open_dataset("voc2012", tmp_path))) == {"2008_000001"}
     other = open_dataset("voc2012", tmp_path, unlabelled="val", test="extra")
@@ -106,7 +111,9 @@ def test_missing_images_are_named_and_only_all_of_them_fatal(voc: Path) -> None:
     assert dataset.missing == dataset.truth.missing == [str(images / "000002.jpg")]
     assert dataset.missing[0] in dataset.truth.labels
     (images / "000001.jpg").unlink()
-    with pytest.raises(InputError, match=r"none of the 2 images of the test split is on disk; the first should be .*000001"):
+    with pytest.raises(
+        InputError, match=r"none of the 2 images of the test split is on disk; the first should be .*000001"
+    ):
         open_dataset("voc2007", voc)
 
 
@@ -172,7 +179,9 @@ def test_coco_faults(coco: Path) -> None:
         with pytest.raises(error, match=message):
             open_dataset("coco", coco)
     file.write_text(json.dumps(whole)[:-20])
-    with pytest.raises(InputError, match=r"instances_val2014\.json: not a COCO annotation file .*unpack the archive again"):
+    with pytest.raises(
+        InputError, match=r"instances_val2014\.json: not a COCO annotation file .*unpack the archive again"
+    ):
         open_dataset("coco", coco)
 
 
@@ -248,7 +257,7 @@ def test_nus_wide_urls(tmp_path: Path) -> None:
 def test_unknown_names_options_and_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, voc: Path) -> None:
     with pytest.raises(InputError, match="no data set is called 'imagenet'; known are voc2007, voc2012"):
         open_dataset("imagenet", tmp_path)
-    with pytest.raises(InputError, match="voc2007: .*'year_of'; its options are difficult, unlabelled, test"):
+    with pytest.raises(InputError, match=r"voc2007: .*'year_of'; its options are difficult, unlabelled, test"):
         open_dataset("voc2007", voc, year_of=2)
     with pytest.raises(InputError, match=r"no MS-COCO 2014 in or below it.*cocodataset\.org.*train2014\.zip"):
         open_dataset("coco2014", voc)

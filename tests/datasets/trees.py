@@ -85,7 +85,11 @@ def coco_json(
 
 
 def nus_tree(
-    root: Path, names: Sequence[str], train: Mapping[str, Iterable[int]], test: Mapping[str, Iterable[int]], all_of_it: bool
+    root: Path,
+    names: Sequence[str],
+    train: Mapping[str, Iterable[int]],
+    test: Mapping[str, Iterable[int]],
+    all_of_it: bool,
 ) -> Path:
     """ImageList and Groundtruth/AllLabels or TrainTestLabels, Windows paths and line ends as in the archives."""
     parts = {"Train": train, "Test": test}

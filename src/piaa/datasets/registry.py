@@ -203,7 +203,7 @@ def detect(root: str | os.PathLike[str]) -> list[Found]:
         InputError: no such folder.
     """
     path = data_root(root)
-    return [Found(info, home) for info in _ALL if info.find and (home := info.find(path)) is not None]
+    return [Found(info, home) for info in DATASETS.values() if info.find and (home := info.find(path)) is not None]
 
 
 def dataset_info(name: str) -> DatasetInfo:
