@@ -32,8 +32,8 @@ VOC_STATISTICS = {
 
 # Images with each category in train2017 and val2017 (crowds counted), whose images are those of 2014.
 COCO_STATISTICS = """person 64115 2693, bicycle 3252 149, car 12251 535, motorcycle 3502 159, airplane 2986 97,
-bus 3952 189, train 3588 157, truck 6127 250, boat 3025 121, traffic light 4139 191, fire hydrant 1711 86, stop sign 1734 69,
-parking meter 705 37, bench 5570 235, bird 3237 125, cat 4114 184, dog 4385 177, horse 2941 128, sheep 1529 65,
+bus 3952 189, train 3588 157, truck 6127 250, boat 3025 121, traffic light 4139 191, fire hydrant 1711 86,
+stop sign 1734 69, parking meter 705 37, bench 5570 235, bird 3237 125, cat 4114 184, dog 4385 177, horse 2941 128, sheep 1529 65,
 cow 1968 87, elephant 2143 89, bear 960 49, zebra 1916 85, giraffe 2546 101, backpack 5528 228, umbrella 3968 174,
 handbag 6841 292, tie 3810 145, suitcase 2402 105, frisbee 2184 84, skis 3082 120, snowboard 1654 49,
 sports ball 4262 169, kite 2261 91, baseball bat 2506 97, baseball glove 2629 100, skateboard 3476 127,
