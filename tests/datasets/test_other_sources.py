@@ -221,6 +221,8 @@ def test_hugging_face_on_disk_and_faults(tmp_path: Path) -> None:
             open_dataset("hugging-face", both, **options)
     with pytest.raises(InputError, match="a Dataset has no splits"):
         open_dataset("hugging-face", table)
+    with pytest.raises(InputError, match="split 'train' is a stream"):
+        open_dataset("hugging-face", {"train": table.to_iterable_dataset(), "validation": table})
     with pytest.raises(InputError, match="not a saved DatasetDict"):
         open_dataset("hugging-face", tmp_path)
     with pytest.raises(LabelError, match="train/0: no class is called 1; there are 1 classes"):

@@ -32,18 +32,22 @@ VOC_STATISTICS = {
 
 # Images with each category in train2017 and val2017 (crowds counted), whose images are those of 2014.
 COCO_STATISTICS = """person 64115 2693, bicycle 3252 149, car 12251 535, motorcycle 3502 159, airplane 2986 97,
-bus 3952 189, train 3588 157, truck 6127 250, boat 3025 121, traffic light 4139 191, fire hydrant 1711 86,
-stop sign 1734 69, parking meter 705 37, bench 5570 235, bird 3237 125, cat 4114 184, dog 4385 177, horse 2941 128, sheep 1529 65,
-cow 1968 87, elephant 2143 89, bear 960 49, zebra 1916 85, giraffe 2546 101, backpack 5528 228, umbrella 3968 174,
-handbag 6841 292, tie 3810 145, suitcase 2402 105, frisbee 2184 84, skis 3082 120, snowboard 1654 49,
-sports ball 4262 169, kite 2261 91, baseball bat 2506 97, baseball glove 2629 100, skateboard 3476 127,
-surfboard 3486 149, tennis racket 3394 167, bottle 8501 379, wine glass 2533 110, cup 9189 390, fork 3555 155,
-knife 4326 181, spoon 3529 153, bowl 7111 314, banana 2243 103, apple 1586 76, sandwich 2365 98, orange 1699 85,
-broccoli 1939 71, carrot 1683 81, hot dog 1222 51, pizza 3166 153, donut 1523 62, cake 2925 124, chair 12774 580,
-couch 4423 195, potted plant 4452 172, bed 3682 149, dining table 11837 501, toilet 3353 149, tv 4561 207,
-laptop 3524 183, mouse 1876 88, remote 3076 145, keyboard 2115 106, cell phone 4803 214, microwave 1547 54,
-oven 2877 115, toaster 217 8, sink 4678 187, refrigerator 2360 101, book 5332 230, clock 4659 204, vase 3593 137,
-scissors 947 28, teddy bear 2140 94, hair drier 189 9, toothbrush 1007 34"""
+bus 3952 189, train 3588 157, truck 6127 250, boat 3025 121, traffic light 4139 191,
+fire hydrant 1711 86, stop sign 1734 69, parking meter 705 37, bench 5570 235, bird 3237 125,
+cat 4114 184, dog 4385 177, horse 2941 128, sheep 1529 65, cow 1968 87, elephant 2143 89,
+bear 960 49, zebra 1916 85, giraffe 2546 101, backpack 5528 228, umbrella 3968 174,
+handbag 6841 292, tie 3810 145, suitcase 2402 105, frisbee 2184 84, skis 3082 120,
+snowboard 1654 49, sports ball 4262 169, kite 2261 91, baseball bat 2506 97,
+baseball glove 2629 100, skateboard 3476 127, surfboard 3486 149, tennis racket 3394 167,
+bottle 8501 379, wine glass 2533 110, cup 9189 390, fork 3555 155, knife 4326 181,
+spoon 3529 153, bowl 7111 314, banana 2243 103, apple 1586 76, sandwich 2365 98,
+orange 1699 85, broccoli 1939 71, carrot 1683 81, hot dog 1222 51, pizza 3166 153,
+donut 1523 62, cake 2925 124, chair 12774 580, couch 4423 195, potted plant 4452 172,
+bed 3682 149, dining table 11837 501, toilet 3353 149, tv 4561 207, laptop 3524 183,
+mouse 1876 88, remote 3076 145, keyboard 2115 106, cell phone 4803 214, microwave 1547 54,
+oven 2877 115, toaster 217 8, sink 4678 187, refrigerator 2360 101, book 5332 230,
+clock 4659 204, vase 3593 137, scissors 947 28, teddy bear 2140 94, hair drier 189 9,
+toothbrush 1007 34"""
 
 
 @cache

@@ -52,6 +52,9 @@ def read_hugging_face(
     if not isinstance(table, Mapping):
         raise InputError(f"a {type(table).__name__} has no splits: give a DatasetDict or {{'train': ..., 'test': ...}}")
     chosen = [_split(table, unlabelled, LEARN_SPLITS), _split(table, test, TEST_SPLITS)]
+    for split in chosen:
+        if not hasattr(table[split], "__len__"):
+            raise InputError(f"split {split!r} is a stream; load the data set without streaming=True")
     features = table[chosen[1]].features
     picture = image or next((name for name, kind in features.items() if type(kind).__name__ == "Image"), None)
     column = labels or next((name for name in LABEL_COLUMNS if name in features), None)
