@@ -4,7 +4,7 @@
               path,CLASS,CLASS,...      0 or 1 for each class
     .jsonl    {"path": ..., "labels": [...], "sizes": {label: 0..1}}
 
-A size is that of the largest object of the label, relative to the image (area, 0 to 1).
+A size is that of the largest object of the label, relative to the image: its longer side over the image's, 0 to 1.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Truth:
         sizes: path to {label index: relative size 0..1}, for the images that have any.
         folder: relative paths are taken from here: the folder of the truth file.
         missing: paths, as in the file, of images that are not there; they are in `labels` all the same.
+        areas: path to {label index: area of each of its boxes, pixels}, for the images that have boxes.
     """
 
     label_names: list[str]
@@ -43,6 +44,7 @@ class Truth:
     sizes: dict[str, dict[int, float]] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
     missing: list[str] = field(default_factory=list)
+    areas: dict[str, dict[int, list[float]]] = field(default_factory=dict)
 
     def find(self, path: str | os.PathLike[str]) -> str | None:
         """The key in `labels` of an image given by its path in any form, or None where nothing is known of it."""

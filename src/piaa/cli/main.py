@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli import demo, evaluate, explain, fit, models, reproduce, tag
+from piaa.cli import datasets, demo, evaluate, explain, fit, models, reproduce, tag
 from piaa.cli.console import shows_errors
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.command("models")(models.models)
 app.command("demo")(demo.demo)
+app.add_typer(datasets.app, name="datasets")
 app.command("reproduce")(reproduce.reproduce)
 app.command("report")(reproduce.report)
 
