@@ -1,10 +1,10 @@
-"""`piaa`: fit, tag, eval, explain, models, demo. Everything heavy is imported inside the commands."""
+"""`piaa`: fit, tag, eval, compare, explain, models, demo. Everything heavy is imported inside the commands."""
 
 from __future__ import annotations
 
 import typer
 
-from piaa.cli import demo, evaluate, explain, fit, models, tag
+from piaa.cli import compare, demo, evaluate, explain, fit, models, tag
 
 app = typer.Typer(
     help="Multi-label image recognition that needs no training and no labels.",
@@ -15,6 +15,7 @@ app = typer.Typer(
 app.command("fit")(fit.fit)
 app.command("tag")(tag.tag)
 app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("explain")(explain.explain)
 app.command("models")(models.models)
 app.command("demo")(demo.demo)

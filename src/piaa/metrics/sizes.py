@@ -16,7 +16,9 @@ AREA_BINS: Bins = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large
 """Area of an object in pixels of the image as published: COCO's small, medium and large."""
 
 
-def average_precision_by_size(scores: Tensor, labels: Tensor, sizes: Tensor, rule: str = "torchmetrics") -> dict[str, float]:
+def average_precision_by_size(
+    scores: Tensor, labels: Tensor, sizes: Tensor, rule: str = "torchmetrics"
+) -> dict[str, float]:
     """mAP with positives of one relative size alone.
 
     The paper's table 6 is another thing: there whole classes are chosen for being usually large or small, and their plain
@@ -38,7 +40,9 @@ def average_precision_by_size(scores: Tensor, labels: Tensor, sizes: Tensor, rul
     return _by_bins(scores, labels, sizes, SIZE_BINS, rule)
 
 
-def average_precision_by_area(scores: Tensor, labels: Tensor, areas: Tensor, rule: str = "torchmetrics") -> dict[str, float]:
+def average_precision_by_area(
+    scores: Tensor, labels: Tensor, areas: Tensor, rule: str = "torchmetrics"
+) -> dict[str, float]:
     """mAP with positives of one area alone, by COCO's bounds of 32 x 32 and 96 x 96 pixels.
 
     Args:
