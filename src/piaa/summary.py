@@ -46,7 +46,7 @@ def summarise(
         InputError: an unknown rule, shapes that differ, a NaN.
     """
     count = metrics.default_resamples(len(labels)) if resamples is None else resamples
-    name = metrics.AP_METRICS[rule] if rule in metrics.AP_METRICS else rule
+    name = metrics.AP_METRICS.get(rule, rule)
     values = {method: metrics.mean_average_precision(s, labels, rule) for method, s in scores.items()}
     drawn = _samples(name, scores, labels, count, seed)
     choices = _decisions(scores["piaa"], labels, decided)

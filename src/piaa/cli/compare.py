@@ -73,6 +73,6 @@ def show_class_rows(rows: list[dict[str, Any]], over: dict[str, Any], name: str)
         tests = [p_value(row[key]) for key in ("p_value", "q_value")]
         table.add_row(row["class"], *values, f"{row['difference']:+.1f}", signed(row), *tests)
     output.print(table)
-    tests = f"sign test p = {over['sign_p']:.3f}, Wilcoxon p = {over['wilcoxon_p']:.3f}"
-    output.print(f"better in {over['wins']} classes, worse in {over['losses']}: {tests}", highlight=False)
+    over_all = f"sign test p = {over['sign_p']:.3f}, Wilcoxon p = {over['wilcoxon_p']:.3f}"
+    output.print(f"better in {over['wins']} classes, worse in {over['losses']}: {over_all}", highlight=False)
     output.print("q is p corrected for the number of classes (Benjamini-Hochberg)", highlight=False)

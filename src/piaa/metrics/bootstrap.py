@@ -1,9 +1,9 @@
 """Bootstrap over images: how far a number would move on another test set of the same size.
 
 A metric that ranks is higher in a resample than on the images themselves, since copies of a positive stand together
-and lift one another's precision. The plain percentile interval then covers far less often than it says (`docs/metrics.md`
-has the figures). So the resamples are moved as a whole, to have the measured value as their mean, before the percentiles
-are taken.
+and lift one another's precision. The plain percentile interval then covers far less often than it says
+(`docs/metrics.md` has the figures). So the resamples are moved as a whole, to have the measured value as their mean,
+before the percentiles are taken.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def interval_of(value: float, samples: Tensor, level: float = 0.95, *, fraction:
 def bootstrap_samples(
     metric: str | Metric, scores: Tensor, labels: Tensor, *, resamples: int | None = None, seed: int = 0
 ) -> Tensor:
-    """The metric in each resample, B; the same seed draws the same images whatever the metric, so that runs can be paired.
+    """The metric in each resample, B; a seed draws the same images whatever the metric, so that runs can be paired.
 
     Raises:
         InputError: as `bootstrap_interval`.

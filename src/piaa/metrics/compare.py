@@ -139,7 +139,8 @@ def compare_classes(
 def _check_pair(scores: Tensor, baseline: Tensor) -> None:
     if scores.shape != baseline.shape:
         raise InputError(
-            f"two runs are compared on the same images and classes, got {tuple(scores.shape)} and {tuple(baseline.shape)}"
+            "two runs are compared on the same images and classes, "
+            f"got {tuple(scores.shape)} and {tuple(baseline.shape)}"
         )
 
 
