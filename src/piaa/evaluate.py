@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from piaa.errors import ImageError, InputError
 from piaa.inputs import batches, iterate
 from piaa.jobs import Progress
 from piaa.recipes import Scales
+from piaa.summary import summarise
 from piaa.truth import Truth
 
 METHODS = ("cls", "text_patch", "paa", "pvcl", "piaa")
@@ -43,6 +44,7 @@ class Evaluation:
         decided: n x C bool of PIAA.
         failed: images that could not be read, with reasons.
         unmatched: images that the truth file does not name.
+        keys: n names of the images in the truth file, which do not depend on where the files are.
     """
 
     ids: list[str]
@@ -54,34 +56,16 @@ class Evaluation:
     failed: list[tuple[str, str]]
     unmatched: list[str]
 
-    def summary(self) -> dict[str, Any]:
-        """mAP, mAP by size and F1 of each method, in percent, and F1 of PIAA's labels beside its reference marks."""
-        labels, piaa = self.labels, self.scores["piaa"]
-        oracle = metrics.f1(piaa >= metrics.oracle_thresholds(piaa, labels), labels)
-        return {
-            "map": {name: metrics.mean_average_precision(s, labels) * 100 for name, s in self.scores.items()},
-            "by_size": {name: _by_size(s, labels, self.sizes) for name, s in self.scores.items()},
-            "f1": {
-                "learnt thresholds": _percent(metrics.f1(self.decided, labels)),
-                "relative threshold": _percent(metrics.f1(metrics.relative_decisions(piaa), labels)),
-                "oracle thresholds": _percent(oracle),
-            },
-            "images": len(self.ids),
-        }
+    keys: list[str] = field(default_factory=list)
 
-    def per_class(self) -> dict[str, list[float]]:
+    def summary(self, *, rule: str = "torchmetrics", resamples: int | None = None, seed: int = 0) -> dict[str, Any]:
+        """Every number, in percent: see `piaa.summary.summarise`."""
+        return summarise(self.scores, self.labels, self.sizes, self.decided, rule=rule, resamples=resamples, seed=seed)
+
+    def per_class(self, rule: str = "torchmetrics") -> dict[str, list[float]]:
         """AP of each class by method, percent; NaN without positives."""
-        return {name: (metrics.average_precision(s, self.labels) * 100).tolist() for name, s in self.scores.items()}
-
-
-def _percent(f1: metrics.F1) -> dict[str, float]:
-    return {name.rstrip("_"): value * 100 for name, value in asdict(f1).items()}
-
-
-def _by_size(scores: Tensor, labels: Tensor, sizes: Tensor) -> dict[str, float]:
-    if bool(sizes.isnan().all()):
-        return {}
-    return {k: v * 100 for k, v in metrics.average_precision_by_size(scores, labels, sizes).items()}
+        each = {name: metrics.average_precision(s, self.labels, rule) for name, s in self.scores.items()}
+        return {name: (ap * 100).tolist() for name, ap in each.items()}
 
 
 def method_scores(scorer: Scorer, encoded: Encoded, text_scales: Scales) -> dict[str, Tensor]:
@@ -161,4 +145,5 @@ def evaluate(
         torch.from_numpy(np.asarray(decided)),
         failed,
         [name for number, name in enumerate(ids) if number not in named],
+        known,
     )

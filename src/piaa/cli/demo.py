@@ -29,7 +29,7 @@ def demo(
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
 ) -> None:
     """Draw scenes, learn from the unlabelled ones, tag and evaluate the others, write metrics.json and report.html."""
-    from piaa.cli.evaluate import show_methods
+    from piaa.cli.measures import show_comparisons, show_methods
     from piaa.demo import run_demo
     from piaa.report.demo import write_demo_report
 
@@ -39,6 +39,8 @@ def demo(
     with progress_bars() as stage:
         result = run_demo(out, seed, unlabelled=unlabelled, test=test, stage=stage, **options)
         write_demo_report(result, out / "report.html")
-    show_methods(result.evaluation.summary())
+    summary = result.evaluation.summary()
+    show_methods(summary)
+    show_comparisons(summary)
     output.print(f"seconds: {result.metrics['seconds']}", highlight=False)
     output.print(f"open {out / 'report.html'} in a browser; numbers are in {out / 'metrics.json'}", highlight=False)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from piaa.cli.console import console, output, progress_bars, shows_errors
+from piaa.cli.console import console, progress_bars, shows_errors
+from piaa.cli.measures import show_classes, show_comparisons, show_methods, show_notes
+
+LOAD_HELP = "A Python file of your own that registers metrics; may be given several times."
+BOOTSTRAP_HELP = "Resamples for intervals and p values; 0 for none. Without it 1,000, or 200 above 20,000 images."
+RULE_HELP = "How AP is taken: torchmetrics (as published), voc2007 (11 points) or voc2010 (monotone area)."
 
 
 @shows_errors
@@ -18,68 +23,69 @@ def evaluate(
     classifier: Annotated[Path, typer.Option(help="A file that 'piaa fit' wrote.")],
     truth: Annotated[Path, typer.Option(help="CSV (path,labels) or JSON lines with the true labels.")],
     out: Annotated[Path | None, typer.Option(help="Write all numbers to this JSON file.")] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="Write scores and truth of every image to this .parquet, for 'piaa compare'.")
+    ] = None,
+    ap_rule: Annotated[str, typer.Option(help=RULE_HELP)] = "torchmetrics",
+    bootstrap: Annotated[int | None, typer.Option(min=0, help=BOOTSTRAP_HELP)] = None,
+    load: Annotated[list[Path] | None, typer.Option(help=LOAD_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     workers: Annotated[int, typer.Option(min=1)] = 2,
 ) -> None:
-    """Measure mAP, per-class AP and F1, beside what the method is made of."""
+    """Measure mAP with its interval, per-class AP and F1, beside what the method is made of."""
     from piaa.evaluate import evaluate as run
+    from piaa.jobs.tables import check_place
     from piaa.recognizer import Recognizer
+    from piaa.score_tables import ScoreTable, check_score_file, write_scores
     from piaa.truth import read_truth
 
+    check_options(ap_rule, bootstrap, load)
+    if out:
+        check_place(out)
+    if scores:
+        check_score_file(scores)
     recognizer = Recognizer.load(classifier, device=device, batch_size=batch_size, workers=workers)
     scorer = recognizer.scorer()
     known = read_truth(truth, scorer.label_names)
+    options = {"batch_size": batch_size, "workers": workers}
     with progress_bars() as stage:
-        result = run(
-            scorer,
-            recognizer.text_scales(),
-            images,
-            known,
-            batch_size=batch_size,
-            workers=workers,
-            progress=stage("scoring"),
-        )
-    summary = result.summary()
+        result = run(scorer, recognizer.text_scales(), images, known, progress=stage("scoring"), **options)
+    if scores:
+        write_scores(scores, ScoreTable(result.keys, scorer.label_names, result.labels, result.scores, result.decided))
+    summary = result.summary(rule=ap_rule, resamples=bootstrap)
+    each = result.per_class(ap_rule)
     show_methods(summary)
-    each = result.per_class()
+    show_comparisons(summary)
     show_classes(scorer.label_names, each)
     for path, reason in result.failed:
         console.print(f"not read: {path}: {reason}", markup=False, highlight=False)
     if result.unmatched:
         console.print(f"{len(result.unmatched)} images are not in the truth file and were left out")
+    show_notes(summary["notes"])
     if out:
         numbers = {**summary, "ap": {m: dict(zip(scorer.label_names, v, strict=True)) for m, v in each.items()}}
-        out.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+        write_json(out, numbers)
 
 
-def show_methods(summary: dict[str, Any]) -> None:
-    """Tables of mAP by method and size, and of F1."""
-    from rich.table import Table
+def check_options(ap_rule: str, bootstrap: int | None, load: list[Path] | None) -> None:
+    """Refuse what could not be measured, before any image is read; load the user's own files."""
+    from piaa.errors import InputError
+    from piaa.metrics.rules import rule_named
+    from piaa.plugins import load_file
 
-    from piaa.evaluate import METHOD_NAMES
-
-    sizes = list(next(iter(summary["by_size"].values())))
-    table = Table("method", "mAP", *sizes, title=f"mAP on {summary['images']} images, %")
-    for method, value in summary["map"].items():
-        row = [f"{summary['by_size'][method][size]:.1f}" for size in sizes]
-        table.add_row(METHOD_NAMES[method], f"{value:.1f}", *row)
-    output.print(table)
-    marks = Table("labels decided by", "CF1", "OF1", "precision", "recall", title="F1 of PIAA's labels, %")
-    for name, f1 in summary["f1"].items():
-        marks.add_row(name, *(f"{f1[key]:.1f}" for key in ("cf1", "of1", "op", "or")))
-    output.print(marks)
+    rule_named(ap_rule)
+    if bootstrap == 1:
+        raise InputError("--bootstrap 1: an interval needs 2 resamples at least (1,000, say), or 0 for none")
+    for file in load or []:
+        load_file(file)
 
 
-def show_classes(names: list[str], each: dict[str, list[float]]) -> None:
-    """A table of AP per class, best first; classes without positives are named below it."""
-    from rich.table import Table
+def write_json(path: Path, numbers: dict[str, Any]) -> None:
+    """Numbers to a file, whole or not at all."""
+    from piaa.jobs.common import writing
 
-    table = Table("class", "[CLS]", "text patches", "PIAA", title="AP per class, %")
-    present = [c for c in range(len(names)) if not math.isnan(each["piaa"][c])]
-    for c in sorted(present, key=lambda c: -each["piaa"][c]):
-        table.add_row(names[c], *(f"{each[m][c]:.1f}" for m in ("cls", "text_patch", "piaa")))
-    output.print(table)
-    absent = [name for c, name in enumerate(names) if c not in present]
-    if absent:
-        output.print(f"no image has: {', '.join(absent)} (left out of the means)", highlight=False)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        aside.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+        os.replace(aside, path)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli import datasets, demo, evaluate, explain, fit, models, reproduce, tag
+from piaa.cli import compare, datasets, demo, evaluate, explain, fit, models, reproduce, tag
 from piaa.cli.console import shows_errors
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("fit")(fit.fit)
 app.command("tag")(tag.tag)
 app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("explain")(explain.explain)
 app.command("models")(models.models)
 app.command("demo")(demo.demo)

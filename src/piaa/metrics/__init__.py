@@ -4,8 +4,8 @@ Scores are N x C tensors, higher is surer. Labels are N x C: 1 has the class, 0 
 object, say) and is left out for that class alone. All results are fractions, 0 to 1. `docs/metrics.md` defines each.
 """
 
-from piaa.metrics.bootstrap import Interval, bootstrap_interval, bootstrap_samples
-from piaa.metrics.compare import ClassComparison, Comparison, compare, compare_classes
+from piaa.metrics.bootstrap import Interval, bootstrap_interval, bootstrap_samples, default_resamples, interval_of
+from piaa.metrics.compare import ClassComparison, Comparison, compare, compare_classes, comparison_of
 from piaa.metrics.decisions import (
     F1,
     cf1,
@@ -46,7 +46,10 @@ __all__ = [
     "classes_without_positives",
     "compare",
     "compare_classes",
+    "comparison_of",
+    "default_resamples",
     "f1",
+    "interval_of",
     "mean_average_precision",
     "mean_average_precision_voc2007",
     "mean_average_precision_voc2010",

@@ -1,9 +1,9 @@
 """Bootstrap over images: how far a number would move on another test set of the same size.
 
 A metric that ranks is higher in a resample than on the images themselves, since copies of a positive stand together
-and lift one another's precision. The plain percentile interval then covers far less often than it says (`docs/metrics.md`
-has the figures). So the resamples are moved as a whole, to have the measured value as their mean, before the percentiles
-are taken.
+and lift one another's precision. The plain percentile interval then covers far less often than it says
+(`docs/metrics.md` has the figures). So the resamples are moved as a whole, to have the measured value as their mean,
+before the percentiles are taken.
 """
 
 from __future__ import annotations
@@ -39,12 +39,17 @@ class Interval:
     level: float
 
 
+def default_resamples(images: int) -> int:
+    """1,000; 200 above 20,000 images, where the intervals are narrow and a resample is dear."""
+    return 1000 if images <= 20_000 else 200
+
+
 def bootstrap_interval(
     metric: str | Metric,
     scores: Tensor,
     labels: Tensor,
     *,
-    resamples: int = 1000,
+    resamples: int | None = None,
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
@@ -53,9 +58,8 @@ def bootstrap_interval(
     Args:
         metric: a name in `METRICS`, or any function of (scores, labels).
         scores: N x C; decided labels for `CF1` and `OF1`.
-        labels: N x C.
-        resamples: 1,000 take a second or so for 2,000 x 60; 200 are enough for error bars. A function that is not of the
-            package is called once for each.
+        labels: N x C of 1, 0 and -1 (does not count).
+        resamples: how many; None: `default_resamples`. A function that is not of the package is called once for each.
         level: 0 to 1.
         seed: the same seed and number of images draw the same resamples.
 
@@ -65,17 +69,20 @@ def bootstrap_interval(
     function = metric_named(metric)
     value = float(function(scores, labels))
     samples = bootstrap_samples(function, scores, labels, resamples=resamples, seed=seed)
-    low, high = centred_bounds(torch.tensor([value]), samples[None].double(), level)
-    interval = (float(low), float(high))
-    if function in RESAMPLED:  # a fraction
-        interval = (max(interval[0], 0.0), min(interval[1], 1.0))
-    return Interval(value, *interval, level)
+    return interval_of(value, samples, level, fraction=function in RESAMPLED)
+
+
+def interval_of(value: float, samples: Tensor, level: float = 0.95, *, fraction: bool = True) -> Interval:
+    """The interval of a value from B resamples of it, kept within 0..1 for a fraction."""
+    bounds = centred_bounds(torch.tensor([value], dtype=torch.float64), samples[None].double(), level)
+    low, high = (float(bound) for bound in bounds)
+    return Interval(value, max(low, 0.0), min(high, 1.0), level) if fraction else Interval(value, low, high, level)
 
 
 def bootstrap_samples(
-    metric: str | Metric, scores: Tensor, labels: Tensor, *, resamples: int = 1000, seed: int = 0
+    metric: str | Metric, scores: Tensor, labels: Tensor, *, resamples: int | None = None, seed: int = 0
 ) -> Tensor:
-    """The metric in each resample, B; the same seed draws the same images whatever the metric, so that runs can be paired.
+    """The metric in each resample, B; a seed draws the same images whatever the metric, so that runs can be paired.
 
     Raises:
         InputError: as `bootstrap_interval`.
@@ -87,9 +94,10 @@ def bootstrap_samples(
     return resample(each, len(scores), resamples, seed, scores.device)
 
 
-def resample(each: Resampled, images: int, resamples: int, seed: int, device: torch.device | None = None) -> Tensor:
+def resample(each: Resampled, images: int, resamples: int | None, seed: int, device: torch.device) -> Tensor:
     """What `each` makes of all resamples, ... x B, taken in blocks that fit in memory."""
-    parts = [each(weights.to(device) if device else weights) for weights in resample_weights(images, resamples, seed)]
+    count = default_resamples(images) if resamples is None else resamples
+    parts = [each(weights.to(device)) for weights in resample_weights(images, count, seed)]
     return torch.cat(parts, dim=-1).cpu()
 
 
@@ -110,7 +118,7 @@ def resample_weights(images: int, resamples: int, seed: int) -> Iterator[Tensor]
 
 
 def centred_bounds(value: Tensor, samples: Tensor, level: float) -> tuple[Tensor, Tensor]:
-    """Bounds of each row.
+    """Bounds of each row of samples.
 
     Args:
         value: K, measured.

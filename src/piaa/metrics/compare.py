@@ -73,7 +73,7 @@ def compare(
     labels: Tensor,
     metric: str | Metric = "mAP",
     *,
-    resamples: int = 1000,
+    resamples: int | None = None,
     level: float = 0.95,
     seed: int = 0,
 ) -> Comparison:
@@ -84,7 +84,7 @@ def compare(
         baseline: N x C, of the baseline, the same images and classes in the same order.
         labels: N x C.
         metric: a name in `METRICS`, or any function of (scores, labels).
-        resamples: how many; the least p value is 2 / (resamples + 1).
+        resamples: how many, None: `default_resamples`; the least p value is 2 / (resamples + 1).
         level: of the interval, 0 to 1.
         seed: of the resamples.
 
@@ -95,11 +95,16 @@ def compare(
     function = metric_named(metric)
     ours, theirs = (float(function(run, labels)) for run in (scores, baseline))
     first, second = (
-        bootstrap_samples(function, run, labels, resamples=resamples, seed=seed).double() for run in (scores, baseline)
+        bootstrap_samples(function, run, labels, resamples=resamples, seed=seed) for run in (scores, baseline)
     )
-    difference = torch.tensor([ours - theirs], dtype=torch.float64)
-    low, high, p_values = _verdict(difference, (first - second)[None], level)
-    return Comparison(ours, theirs, ours - theirs, float(low), float(high), level, float(p_values))
+    return comparison_of(ours, theirs, first, second, level)
+
+
+def comparison_of(value: float, baseline: float, samples: Tensor, others: Tensor, level: float = 0.95) -> Comparison:
+    """The comparison of two values from B resamples of each, drawn with the same seed."""
+    difference = torch.tensor([value - baseline], dtype=torch.float64)
+    low, high, p_values = _verdict(difference, (samples.double() - others.double())[None], level)
+    return Comparison(value, baseline, value - baseline, float(low), float(high), level, float(p_values))
 
 
 def compare_classes(
@@ -108,7 +113,7 @@ def compare_classes(
     labels: Tensor,
     rule: str = "torchmetrics",
     *,
-    resamples: int = 1000,
+    resamples: int | None = None,
     level: float = 0.95,
     seed: int = 0,
 ) -> ClassComparison:
@@ -134,7 +139,8 @@ def compare_classes(
 def _check_pair(scores: Tensor, baseline: Tensor) -> None:
     if scores.shape != baseline.shape:
         raise InputError(
-            f"two runs are compared on the same images and classes, got {tuple(scores.shape)} and {tuple(baseline.shape)}"
+            "two runs are compared on the same images and classes, "
+            f"got {tuple(scores.shape)} and {tuple(baseline.shape)}"
         )
 
 

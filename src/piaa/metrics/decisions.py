@@ -31,8 +31,8 @@ def f1(decided: Tensor, labels: Tensor) -> F1:
         labels: N x C of 1, 0 and -1 (does not count).
 
     Returns:
-        CP and CR are means over the classes that have positives; a class that is never chosen has precision 0. CF1 is the
-        harmonic mean of CP and CR, not the mean of the classes' F1.
+        CP and CR are means over the classes that have positives; a class that is never chosen has precision 0. CF1 is
+        the harmonic mean of CP and CR, not the mean of the classes' F1.
 
     Raises:
         InputError: shapes that differ.

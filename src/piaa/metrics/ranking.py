@@ -81,7 +81,8 @@ def check(scores: Tensor, labels: Tensor) -> None:
     if bool(missing.any()):
         image, kind = missing.nonzero()[0].tolist()
         raise InputError(
-            f"the score of image {image}, class {kind} is NaN ({int(missing.sum())} are); leave out images without scores"
+            f"the score of image {image}, class {kind} is NaN ({int(missing.sum())} are); "
+            "leave out images without scores"
         )
 
 

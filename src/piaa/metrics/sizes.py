@@ -21,8 +21,8 @@ def average_precision_by_size(
 ) -> dict[str, float]:
     """mAP with positives of one relative size alone.
 
-    The paper's table 6 is another thing: there whole classes are chosen for being usually large or small, and their plain
-    AP is given (`average_precision`).
+    The paper's table 6 is another thing: there whole classes are chosen for being usually large or small, and their
+    plain AP is given (`average_precision`).
 
     Args:
         scores: N x C.

@@ -1,0 +1,93 @@
+"""Tables of what was measured, for `piaa eval`, `piaa demo` and `piaa compare`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from piaa.cli.console import console, output
+
+SIX = ("cp", "cr", "cf1", "op", "or", "of1")
+
+
+def span(ends: Mapping[str, float] | None) -> str:
+    """`22.8 to 25.6`, or nothing."""
+    return f"{ends['low']:.1f} to {ends['high']:.1f}" if ends else ""
+
+
+def show_methods(summary: dict[str, Any]) -> None:
+    """Tables of mAP by method and size, with intervals and registered metrics, and of F1."""
+    from rich.table import Table
+
+    from piaa.evaluate import METHOD_NAMES
+
+    sizes, own = list(next(iter(summary["by_size"].values()))), summary["metrics"]
+    rule = "" if summary["rule"] == "torchmetrics" else f" by {summary['rule']}"
+    spans = ["95%"] if summary["intervals"] else []
+    table = Table("method", "mAP", *spans, *sizes, *own, title=f"mAP{rule} on {summary['images']} images, %")
+    for method, value in summary["map"].items():
+        row = [span(summary["intervals"][method])] if spans else []
+        row += [f"{summary['by_size'][method][size]:.1f}" for size in sizes]
+        table.add_row(METHOD_NAMES[method], f"{value:.1f}", *row, *(f"{own[name][method]:.4g}" for name in own))
+    output.print(table)
+    marks = Table("labels decided by", *(key.upper() for key in SIX), title="F1 of PIAA's labels, %")
+    for name, f1 in summary["f1"].items():
+        marks.add_row(name, *(f"{f1[key]:.1f}" for key in SIX))
+    for method in ("piaa", "text_patch", "cls"):
+        name = "the 3 best" if method == "piaa" else f"the 3 best of {METHOD_NAMES[method]}"
+        marks.add_row(name, *(f"{summary['top3'][method][key]:.1f}" for key in SIX))
+    output.print(marks)
+    for name, ends in summary["f1_intervals"].items():
+        text = f"{name}: CF1 {span(ends['cf1'])}, OF1 {span(ends['of1'])} (95%)"
+        output.print(text, highlight=False)
+
+
+def show_comparisons(summary: dict[str, Any]) -> None:
+    """A table of PIAA's mAP against the baselines, if there are intervals."""
+    from rich.table import Table
+
+    from piaa.evaluate import METHOD_NAMES
+
+    if not summary["comparisons"]:
+        return
+    table = Table("PIAA against", "difference", "95%", "p", title="Paired on the same images, mAP, points")
+    for found in summary["comparisons"]:
+        name = METHOD_NAMES[found["baseline"]]
+        table.add_row(name, f"{found['difference']:+.1f}", signed(found), p_value(found["p_value"]))
+    output.print(table)
+
+
+def signed(ends: Mapping[str, float]) -> str:
+    """`-0.8 to +1.6`."""
+    return f"{ends['low']:+.1f} to {ends['high']:+.1f}"
+
+
+def p_value(value: float) -> str:
+    """Three digits."""
+    return f"{value:.3f}"
+
+
+def show_classes(names: list[str], each: dict[str, list[float]]) -> None:
+    """A table of AP per class, best first; classes without positives are named below it."""
+    from rich.table import Table
+
+    table = Table("class", "[CLS]", "text patches", "PIAA", title="AP per class, %")
+    present = [c for c in range(len(names)) if not math.isnan(each["piaa"][c])]
+    for c in sorted(present, key=lambda c: -each["piaa"][c]):
+        table.add_row(names[c], *(f"{each[m][c]:.1f}" for m in ("cls", "text_patch", "piaa")))
+    output.print(table)
+    show_absent([name for c, name in enumerate(names) if c not in present])
+
+
+def show_absent(names: list[str]) -> None:
+    """The classes without positives."""
+    if names:
+        output.print(f"no image has: {', '.join(names)} (left out of the means)", markup=False, highlight=False)
+
+
+def show_notes(notes: Iterable[str]) -> None:
+    """What the user should be told."""
+    for note in notes:
+        console.print("[yellow]note:[/]", end=" ")
+        console.print(note, markup=False, highlight=False)
