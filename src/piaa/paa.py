@@ -51,7 +51,9 @@ def get_aggregator(name: str) -> Aggregator:
         InputError: naming those that exist.
     """
     if name not in AGGREGATORS:
-        raise InputError(f"no aggregator is called {name!r}; choose one of: {', '.join(AGGREGATORS)}")
+        raise InputError(
+            f"no aggregator is called {name!r}; choose one of: {', '.join(AGGREGATORS)} (your own: --extension FILE)"
+        )
     return AGGREGATORS[name]
 
 

@@ -24,4 +24,6 @@ def get_front_end(name: str) -> FrontEnd:
     try:
         return FRONT_ENDS[name.lower()]
     except KeyError:
-        raise ModelError(f"no front-end is called {name!r}; choose one of: {', '.join(FRONT_ENDS)}") from None
+        raise ModelError(
+            f"no front-end is called {name!r}; choose one of: {', '.join(FRONT_ENDS)} (your own: --extension FILE)"
+        ) from None
