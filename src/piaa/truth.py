@@ -73,6 +73,14 @@ class Truth:
                 result[row, index] = size
         return result
 
+    def area_matrix(self, paths: Sequence[str]) -> NDArray[np.float64]:
+        """N x C areas of the largest box of each class, pixels; NaN where there is none."""
+        result = np.full((len(paths), len(self.label_names)), np.nan)
+        for row, path in enumerate(paths):
+            for index, areas in self.areas.get(path, {}).items():
+                result[row, index] = max(areas)
+        return result
+
 
 @dataclass(frozen=True)
 class _Entry:

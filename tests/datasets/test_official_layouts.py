@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from trees import HEIGHT, WIDTH, coco_json, nus_tree, picture, voc_tree
 
@@ -57,6 +58,8 @@ def test_voc(voc: Path) -> None:
     assert names_of(dataset, "unlabelled") == {"000005": {"chair"}, "000007": {"car"}}
     first, dog, screen = dataset.test[0].id, VOC_NAMES.index("dog"), VOC_NAMES.index("tv monitor")
     assert dataset.truth.areas[first] == {dog: [100, 640], screen: [32 * 24]}  # both corners are of the object
+    matrix = dataset.truth.area_matrix([item.id for item in dataset.test])
+    assert matrix[0, [dog, screen]].tolist() == [640, 768] and np.isnan(matrix).sum() == 2 * 20 - 2
     assert dataset.truth.sizes[first] == {dog: 40 / 48, screen: 0.5}  # the longer side, of the larger dog
     assert [found.info.name for found in detect(voc)] == ["voc2007"]
 
