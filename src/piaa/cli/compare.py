@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,8 +59,10 @@ def show_runs(rows: list[dict[str, Any]], images: int) -> None:
     )
     for row in rows:
         name = row["method"] if row["method"] == row["against"] else f"{row['method']} - {row['against']}"
-        values = [f"{row[key]:.1f}" for key in ("baseline", "value")]
-        table.add_row(name, row["metric"], *values, f"{row['difference']:+.1f}", signed(row), p_value(row["p_value"]))
+        digits = 1 if row["percent"] else 4
+        values = [f"{row[key]:.{digits}f}" for key in ("baseline", "value")]
+        change = f"{row['difference']:+.{digits}f}"
+        table.add_row(name, row["metric"], *values, change, signed(row, digits), p_value(row["p_value"]))
     output.print(table)
 
 
@@ -67,12 +70,15 @@ def show_class_rows(rows: list[dict[str, Any]], over: dict[str, Any], name: str)
     """A table of the classes, from the greatest gain to the greatest loss, and the tests over all of them."""
     from rich.table import Table
 
-    table = Table("class", "first", "second", "difference", "95%", "p", "q", title=f"AP per class of {name}, %")
+    table = Table("class", "images", "first", "second", "change", "95%", "p", "q", title=f"AP per class of {name}, %")
     for row in sorted(rows, key=lambda row: -row["difference"]):
         values = [f"{row[key]:.1f}" for key in ("baseline", "value")]
         tests = [p_value(row[key]) for key in ("p_value", "q_value")]
-        table.add_row(row["class"], *values, f"{row['difference']:+.1f}", signed(row), *tests)
+        change = f"{row['difference']:+.1f}"
+        table.add_row(row["class"], str(row["positives"]), *values, change, signed(row), *tests)
     output.print(table)
     over_all = f"sign test p = {over['sign_p']:.3f}, Wilcoxon p = {over['wilcoxon_p']:.3f}"
     output.print(f"better in {over['wins']} classes, worse in {over['losses']}: {over_all}", highlight=False)
-    output.print("q is p corrected for the number of classes (Benjamini-Hochberg)", highlight=False)
+    few = sum(math.isnan(row["p_value"]) for row in rows)
+    note = f"; {few} classes have too few images for an interval" if few else ""
+    output.print(f"q is p corrected for the number of classes (Benjamini-Hochberg){note}", highlight=False)
