@@ -47,8 +47,8 @@ def compare_methods(
         resamples: of the bootstrap; None: the default.
 
     Returns:
-        JSON values {metric, percent, method, against, value, baseline, difference, low, high, level, p_value}; in percent but
-        for level, p value and metrics that a researcher registered.
+        JSON values {metric, percent, method, against, value, baseline, difference, low, high, level, p_value};
+        in percent but for level, p value and metrics that a researcher registered.
     """
     rows = []
     for theirs, ours in pairs:

@@ -12,7 +12,6 @@ from piaa.metrics.bootstrap import bootstrap_samples, centred, centred_bounds, r
 from piaa.metrics.precision import average_precision, resampled_average_precision
 from piaa.metrics.registry import Metric, metric_named
 
-
 MIN_POSITIVES = 5
 """A class with fewer positives gets no verdict: with 2, luck has p <= 0.05 in 16 of 100 cases; from 5 on, in 5 or 6."""
 
