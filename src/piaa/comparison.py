@@ -37,7 +37,7 @@ def method_pairs(
 def compare_methods(
     first: ScoreTable, second: ScoreTable, pairs: list[tuple[str, str]], metric: str, resamples: int | None
 ) -> list[dict[str, Any]]:
-    """The second run against the first, by one metric; CF1 and OF1 of the decided labels too where both have them.
+    """The second run against the first, by one metric; CF1 and OF1 of PIAA's labels too where both have them.
 
     Args:
         first: the baseline, with the same images and classes as the second (`aligned`).
@@ -47,25 +47,39 @@ def compare_methods(
         resamples: of the bootstrap; None: the default.
 
     Returns:
-        JSON values {metric, method, against, value, baseline, difference, low, high, level, p_value}; in percent but
-        for level, p value and metrics that a researcher registered.
+        JSON values {metric, percent, method, against, value, baseline, difference, low, high, level, p_value};
+        in percent but for level, p value and metrics that a researcher registered.
     """
     rows = []
     for theirs, ours in pairs:
         found = metrics.compare(second.scores[ours], first.scores[theirs], first.labels, metric, resamples=resamples)
-        rows.append({"metric": metric, "method": ours, "against": theirs, **_values(metric, found)})
-    if first.decided is not None and second.decided is not None:
+        rows.append(
+            {
+                "metric": metric,
+                "percent": metric not in metrics.registered_metrics(),
+                "method": ours,
+                "against": theirs,
+                **_values(metric, found),
+            }
+        )
+    whole = all(theirs == ours for theirs, ours in pairs) and any(ours == "piaa" for _, ours in pairs)
+    if whole and first.decided is not None and second.decided is not None:
         for name in ("CF1", "OF1"):
             runs = second.decided.double(), first.decided.double()
             found = metrics.compare(*runs, first.labels, name, resamples=resamples)
-            rows.append({"metric": name, "method": "decided", "against": "decided", **_values(name, found)})
+            rows.append(
+                {"metric": name, "percent": True, "method": "decided", "against": "decided", **_values(name, found)}
+            )
     return rows
 
 
 def class_rows(
     first: Tensor, second: Tensor, labels: Tensor, names: list[str], rule: str, resamples: int | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """AP of each class that has positives, second against first, in percent; and the tests over all classes."""
+    """AP of each class that has positives, second against first, in percent; and the tests over all classes.
+
+    A class with too few positives for a verdict has NaN for its interval and p.
+    """
     found = metrics.compare_classes(second, first, labels, rule, resamples=resamples)
     columns = {
         "value": found.value, "baseline": found.baseline, "difference": found.difference, "low": found.low,
@@ -76,7 +90,7 @@ def class_rows(
         if not bool(found.difference[c].isnan()):
             percent = {key: float(column[c]) * 100 for key, column in columns.items()}
             tests = {"p_value": float(found.p_values[c]), "q_value": float(found.q_values[c])}
-            rows.append({"class": name, **percent, **tests})
+            rows.append({"class": name, "positives": int(found.positives[c]), **percent, **tests})
     over = {"wins": found.wins, "losses": found.losses, "sign_p": found.sign_p, "wilcoxon_p": found.wilcoxon_p}
     return rows, over
 

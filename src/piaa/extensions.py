@@ -123,12 +123,10 @@ def _run(path: Path) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except InputError:
-        del sys.modules[name]
-        raise
     except Exception as error:
         del sys.modules[name]
-        raise InputError(f"{path}: this extension fails: {type(error).__name__}: {error}") from error
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        raise InputError(f"{path}: this extension fails: {kind}{error}") from error
 
 
 def _enter(registry: MutableMapping[str, T], kind: str, name: str, value: T) -> None:

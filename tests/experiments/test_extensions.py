@@ -3,40 +3,67 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from typer.testing import CliRunner
 
+from piaa.cli.main import app
 from piaa.errors import InputError
 from piaa.extensions import load_extensions, register_aggregator, register_front_end, register_recipe
-from piaa.recipes import Recipe
+from piaa.front_ends import FRONT_ENDS
+from piaa.metrics import METRICS
+from piaa.paa import AGGREGATORS, pooled_probabilities
+from piaa.recipes import RECIPES, Recipe
 from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder, write_scene_truth
 
 DOCS = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
+def nothing_is_registered() -> None:
+    for registry in (FRONT_ENDS, AGGREGATORS, RECIPES, METRICS):
+        for name in ("value", "top3", "one-error"):
+            registry.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_registered() -> Iterator[None]:
+    registries = (FRONT_ENDS, AGGREGATORS, RECIPES, METRICS)
+    before = [dict(registry) for registry in registries]
+    yield
+    for registry, content in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(content)
+    for name in [name for name in sys.modules if name.startswith("piaa_extension_")]:
+        del sys.modules[name]
+
+
 def piaa(folder: Path, *arguments: str, code: int = 0) -> str:
-    """In a process of its own, so that nothing stays registered in this one."""
-    command = [sys.executable, "-m", "piaa.cli.main", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return " ".join((done.stdout + done.stderr).split())
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        result = CliRunner().invoke(app, list(arguments))
+    finally:
+        os.chdir(before)
+    assert result.exit_code == code, result.output
+    return " ".join(result.output.split())
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("extension")
-    (root / "mine.py").write_text(re.search(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)[1])
-    write_scene_folder(root / "photos", 5, "unlabelled", 30)
-    write_scene_truth(root / "truth.csv", "test", write_scene_folder(root / "test", 5, "test", 20))
-    (root / "labels.txt").write_text("\n".join(object_names()))
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(re.search(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)[1])
+    write_scene_folder(tmp_path / "photos", 5, "unlabelled", 30)
+    write_scene_truth(tmp_path / "truth.csv", "test", write_scene_folder(tmp_path / "test", 5, "test", 20))
+    (tmp_path / "labels.txt").write_text("\n".join(object_names()))
     own = ("--front-end", "value", "--recipe", "top3")
-    piaa(root, "--extension", "mine.py", "fit", "photos", "--labels", "labels.txt", "--out", "mine.piaa", *own)
-    return root
+    piaa(tmp_path, "--extension", "mine.py", "fit", "photos", "--labels", "labels.txt", "--out", "mine.piaa", *own)
+    return tmp_path
 
 
 def test_the_example_goes_through_every_command(folder: Path) -> None:
@@ -53,24 +80,19 @@ def test_the_example_goes_through_every_command(folder: Path) -> None:
     assert {row["recipe"] for row in rows} == {"top3"}
     piaa(folder, "report", "results")
     assert "scenes one-error" in (folder / "results/report/report.md").read_text()
+    nothing_is_registered()
+    output = piaa(folder, "tag", "test", "--classifier", "mine.piaa", "--out", "no.jsonl", code=1)
+    assert "is called 'top3'; choose one of: max (your own: --extension FILE)" in output
+    assert not (folder / "no.jsonl").exists()
 
 
 def test_the_aggregator_changes_the_scores(folder: Path) -> None:
     """The mean of the best three is below the best one, and not by rounding."""
-    import torch
-
-    from piaa.paa import pooled_probabilities
 
     generator = torch.Generator().manual_seed(0)
     patches, weight = torch.randn(2, 9, 8, generator=generator), torch.randn(5, 8, generator=generator)
     top3 = pooled_probabilities(patches, weight, torch.zeros(5), 3.0, lambda p: p.topk(3, dim=1).values.mean(dim=1))
     assert ((pooled_probabilities(patches, weight, torch.zeros(5), 3.0) - top3) > 0.01).all()
-
-
-def test_without_the_extension_the_error_names_what_is_missing(folder: Path) -> None:
-    output = piaa(folder, "tag", "test", "--classifier", "mine.piaa", "--out", "no.jsonl", code=1)
-    assert "is called 'top3'; choose one of: max (your own: --extension FILE)" in output
-    assert not (folder / "no.jsonl").exists()
 
 
 def test_names_that_are_taken_or_odd() -> None:

@@ -49,14 +49,14 @@ def test_nothing_is_measured_twice(place: Path, monkeypatch: pytest.MonkeyPatch)
     before = (place / "results" / "results.jsonl").read_bytes()
     assert "0 new rows" in run("reproduce", "table2", "figure4", "--images", 40)
     assert (place / "results" / "results.jsonl").read_bytes() == before
-    assert " 4 new rows" in run("reproduce", "table2", "--images", 40, "--results", "again", "--recipe", "published")
+    assert "\n4 new rows" in run("reproduce", "table2", "--images", 40, "--results", "again", "--recipe", "published")
 
 
 def test_the_figures_are_those_of_piaa_eval(place: Path) -> None:
     """From stored float16 embeddings as from image files."""
-    scenes = next((place / ".piaa" / "scenes").rglob("truth.csv")).parent
+    scenes = next((place / ".piaa" / "scenes").rglob("test.csv")).parent
     recognizer = Recognizer(object_names()).fit(scenes / "unlabelled")
-    truth = read_truth(scenes / "truth.csv", object_names())
+    truth = read_truth(scenes / "test.csv", object_names())
     direct = evaluate(recognizer.scorer(), recognizer.text_scales(), scenes / "test", truth)
     rows = {row.method: row.value for row in Results(place / "results").read() if row.experiment == "table2"}
     for method, value in rows.items():

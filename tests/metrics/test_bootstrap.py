@@ -112,7 +112,7 @@ def test_a_thousand_resamples_in_seconds() -> None:
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_run_against_itself(name: str) -> None:
-    scores, labels = drawn(torch.Generator().manual_seed(4), 80, 5)
+    scores, labels = drawn(torch.Generator().manual_seed(4), 150, 5)
     found = metrics.compare(scores, scores.clone(), labels, name, resamples=100)
     assert (found.difference, found.low, found.high, found.p_value) == (0, 0, 0, 1)
     each = metrics.compare_classes(scores, scores, labels, resamples=100)
@@ -159,12 +159,15 @@ def test_pairing_sees_what_two_intervals_do_not() -> None:
     assert metrics.compare(truth, worse, labels).p_value < 0.05
 
 
-def test_classes_without_positives_have_no_verdict() -> None:
-    scores, labels = drawn(torch.Generator().manual_seed(8), 60, 4)
+def test_classes_with_few_positives_have_no_verdict() -> None:
+    scores, labels = drawn(torch.Generator().manual_seed(8), 120, 4)
     labels[:, 2] = 0
+    labels[:, 3] = torch.arange(120) < 4
     each = metrics.compare_classes(scores, scores.flip(0), labels, "voc2010", resamples=50)
-    for values in (each.difference, each.low, each.high, each.p_values, each.q_values):
-        assert values.isnan().tolist() == [False, False, True, False]
+    assert each.difference.isnan().tolist() == [False, False, True, False]
+    for values in (each.low, each.high, each.p_values, each.q_values):
+        assert values.isnan().tolist() == [False, False, True, True]  # four positives are too few
+    assert each.positives[2:].tolist() == [0, 4]
     assert each.wins + each.losses == 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,8 +79,8 @@ def test_the_users_own_metric_is_in_the_table(world: Path, tmp_path: Path) -> No
     before = dict(metrics.METRICS)
     try:
         printed = run(
-            "eval", world / "test", "--classifier", world / "demo.piaa", "--truth", world / "truth.csv",
-            "--load", tmp_path / "own.py", "--bootstrap", "0", "--out", tmp_path / "n.json",
+            "--extension", tmp_path / "own.py",
+            "eval", world / "test", "--classifier", world / "demo.piaa", "--truth", world / "truth.csv", "--bootstrap", "0", "--out", tmp_path / "n.json",
         )  # fmt: skip
     finally:
         metrics.METRICS.clear()
@@ -110,13 +111,17 @@ def test_compare_two_runs(measured: tuple[Path, dict, str], tmp_path: Path) -> N
     assert found["losses"] == 0 and found["wins"] > 5 and found["sign_p"] < 0.05
     there = len(object_names()) - len(metrics.classes_without_positives(table.labels, object_names()))
     assert len(found["classes"]) == there
+    positives = table.labels.sum(dim=0).tolist()
+    for row in found["classes"]:
+        assert row["positives"] == positives[object_names().index(row["class"])]
+        assert math.isnan(row["p_value"]) == (row["positives"] < 5)
     assert f"better in {found['wins']} classes, worse in 0" in printed and "Second - first, 16 images" in printed
     same = run("compare", first, first, "--method", "piaa", "--bootstrap", "50")
     assert "better in 0 classes, worse in 0: sign test p = 1.000, Wilcoxon p = 1.000" in same
     other = run(
         "compare", first, first, "--method", "piaa", "--against", "cls", "--metric", "OF1@3", "--bootstrap", "9"
     )
-    assert "piaa - cls" in other
+    assert "piaa - cls" in other and "decided" not in other
 
 
 def test_errors_come_before_the_work(world: Path, measured: tuple[Path, dict, str], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from piaa import metrics
 from piaa.errors import InputError
-from piaa.plugins import load_file
+from piaa.extensions import load_extensions
 from piaa.summary import summarise
 
 FILE = """from piaa.metrics import register_metric
@@ -36,8 +36,8 @@ def test_a_metric_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(FILE)
     assert metrics.registered_metrics() == {}
-    module = load_file(file)
-    assert load_file(file) is module  # and not registered twice
+    load_extensions([file])
+    load_extensions([file])  # and not registered twice
     assert list(metrics.registered_metrics()) == ["one-error"]
     labels = torch.tensor([[1, 0], [0, 1], [1, 0], [0, 1]])
     scores = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
@@ -69,14 +69,14 @@ def test_files_that_cannot_be_loaded(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("import nothing_of_this_name\n")
     for _ in range(2):
-        with pytest.raises(InputError, match=r"broken\.py: cannot be loaded: ModuleNotFoundError"):
-            load_file(broken)
-    with pytest.raises(InputError, match="not a Python file"):
-        load_file(tmp_path / "gone.py")
+        with pytest.raises(InputError, match=r"broken\.py: this extension fails: ModuleNotFoundError"):
+            load_extensions([broken])
+    with pytest.raises(InputError, match="no such extension"):
+        load_extensions([tmp_path / "gone.py"])
     clash = tmp_path / "clash.py"
     clash.write_text(FILE.replace("one-error", "mAP"))
     with pytest.raises(InputError, match=r"clash\.py.*'mAP' is there already"):
-        load_file(clash)
+        load_extensions([clash])
 
 
 def test_a_summary_has_them_and_survives_one_that_fails() -> None:

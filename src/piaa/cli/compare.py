@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from piaa.cli.console import output, shows_errors
-from piaa.cli.evaluate import BOOTSTRAP_HELP, LOAD_HELP, RULE_HELP, check_options, write_json
+from piaa.cli.evaluate import BOOTSTRAP_HELP, RULE_HELP, check_options, write_json
 from piaa.cli.measures import p_value, show_absent, show_notes, signed
 
 
@@ -21,7 +22,6 @@ def compare(
     metric: Annotated[str | None, typer.Option(help="Another metric than mAP, by name.")] = None,
     ap_rule: Annotated[str, typer.Option(help=RULE_HELP)] = "torchmetrics",
     bootstrap: Annotated[int | None, typer.Option(min=2, help=BOOTSTRAP_HELP.replace("; 0 for none", ""))] = None,
-    load: Annotated[list[Path] | None, typer.Option(help=LOAD_HELP)] = None,
     out: Annotated[Path | None, typer.Option(help="Write all numbers to this JSON file.")] = None,
 ) -> None:
     """Compare two runs on the same images: differences with intervals and p values, by method and by class."""
@@ -30,7 +30,7 @@ def compare(
     from piaa.metrics import AP_METRICS, classes_without_positives, metric_named
     from piaa.score_tables import aligned, read_scores
 
-    check_options(ap_rule, bootstrap, load)
+    check_options(ap_rule, bootstrap)
     if out:
         check_place(out)
     name = metric or AP_METRICS[ap_rule]
@@ -58,8 +58,10 @@ def show_runs(rows: list[dict[str, Any]], images: int) -> None:
     )
     for row in rows:
         name = row["method"] if row["method"] == row["against"] else f"{row['method']} - {row['against']}"
-        values = [f"{row[key]:.1f}" for key in ("baseline", "value")]
-        table.add_row(name, row["metric"], *values, f"{row['difference']:+.1f}", signed(row), p_value(row["p_value"]))
+        digits = 1 if row["percent"] else 4
+        values = [f"{row[key]:.{digits}f}" for key in ("baseline", "value")]
+        change = f"{row['difference']:+.{digits}f}"
+        table.add_row(name, row["metric"], *values, change, signed(row, digits), p_value(row["p_value"]))
     output.print(table)
 
 
@@ -67,12 +69,15 @@ def show_class_rows(rows: list[dict[str, Any]], over: dict[str, Any], name: str)
     """A table of the classes, from the greatest gain to the greatest loss, and the tests over all of them."""
     from rich.table import Table
 
-    table = Table("class", "first", "second", "difference", "95%", "p", "q", title=f"AP per class of {name}, %")
+    table = Table("class", "images", "first", "second", "change", "95%", "p", "q", title=f"AP per class of {name}, %")
     for row in sorted(rows, key=lambda row: -row["difference"]):
         values = [f"{row[key]:.1f}" for key in ("baseline", "value")]
         tests = [p_value(row[key]) for key in ("p_value", "q_value")]
-        table.add_row(row["class"], *values, f"{row['difference']:+.1f}", signed(row), *tests)
+        change = f"{row['difference']:+.1f}"
+        table.add_row(row["class"], str(row["positives"]), *values, change, signed(row), *tests)
     output.print(table)
     over_all = f"sign test p = {over['sign_p']:.3f}, Wilcoxon p = {over['wilcoxon_p']:.3f}"
     output.print(f"better in {over['wins']} classes, worse in {over['losses']}: {over_all}", highlight=False)
-    output.print("q is p corrected for the number of classes (Benjamini-Hochberg)", highlight=False)
+    few = sum(math.isnan(row["p_value"]) for row in rows)
+    note = f"; {few} classes have too few images for an interval" if few else ""
+    output.print(f"q is p corrected for the number of classes (Benjamini-Hochberg){note}", highlight=False)

@@ -12,7 +12,6 @@ import typer
 from piaa.cli.console import console, progress_bars, shows_errors
 from piaa.cli.measures import show_classes, show_comparisons, show_methods, show_notes
 
-LOAD_HELP = "A Python file of your own that registers metrics; may be given several times."
 BOOTSTRAP_HELP = "Resamples for intervals and p values; 0 for none. Without it 1,000, or 200 above 20,000 images."
 RULE_HELP = "How AP is taken: torchmetrics (as published), voc2007 (11 points) or voc2010 (monotone area)."
 
@@ -28,7 +27,6 @@ def evaluate(
     ] = None,
     ap_rule: Annotated[str, typer.Option(help=RULE_HELP)] = "torchmetrics",
     bootstrap: Annotated[int | None, typer.Option(min=0, help=BOOTSTRAP_HELP)] = None,
-    load: Annotated[list[Path] | None, typer.Option(help=LOAD_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     workers: Annotated[int, typer.Option(min=1)] = 2,
@@ -40,7 +38,7 @@ def evaluate(
     from piaa.score_tables import ScoreTable, check_score_file, write_scores
     from piaa.truth import read_truth
 
-    check_options(ap_rule, bootstrap, load)
+    check_options(ap_rule, bootstrap)
     if out:
         check_place(out)
     if scores:
@@ -68,17 +66,14 @@ def evaluate(
         write_json(out, numbers)
 
 
-def check_options(ap_rule: str, bootstrap: int | None, load: list[Path] | None) -> None:
-    """Refuse what could not be measured, before any image is read; load the user's own files."""
+def check_options(ap_rule: str, bootstrap: int | None) -> None:
+    """Refuse what could not be measured, before any image is read."""
     from piaa.errors import InputError
     from piaa.metrics.rules import rule_named
-    from piaa.plugins import load_file
 
     rule_named(ap_rule)
     if bootstrap == 1:
         raise InputError("--bootstrap 1: an interval needs 2 resamples at least (1,000, say), or 0 for none")
-    for file in load or []:
-        load_file(file)
 
 
 def write_json(path: Path, numbers: dict[str, Any]) -> None:

@@ -58,14 +58,14 @@ def show_comparisons(summary: dict[str, Any]) -> None:
     output.print(table)
 
 
-def signed(ends: Mapping[str, float]) -> str:
-    """`-0.8 to +1.6`."""
-    return f"{ends['low']:+.1f} to {ends['high']:+.1f}"
+def signed(ends: Mapping[str, float], digits: int = 1) -> str:
+    """`-0.8, +1.6`, or nothing where there is no interval."""
+    return "" if math.isnan(ends["low"]) else f"{ends['low']:+.{digits}f}, {ends['high']:+.{digits}f}"
 
 
 def p_value(value: float) -> str:
-    """Three digits."""
-    return f"{value:.3f}"
+    """Three digits, or nothing where there is none."""
+    return "" if math.isnan(value) else f"{value:.3f}"
 
 
 def show_classes(names: list[str], each: dict[str, list[float]]) -> None:

@@ -7,7 +7,7 @@
         best = scores.argmax(dim=1, keepdim=True)
         return 1 - labels.gather(1, best).float().mean()
 
-It then has intervals and comparisons like every other, and is shown by `piaa eval --load FILE.py`.
+It then has intervals and comparisons like every other, and is shown by `piaa --extension FILE.py eval`.
 """
 
 from __future__ import annotations
