@@ -203,7 +203,20 @@ def start_from(model: CLIP, used: Tensor, exported: Path) -> None:
 
     state = {name: value.float() for name, value in load_file(str(exported / "open_clip_model.safetensors")).items()}
     state["token_embedding.weight"] = state["token_embedding.weight"][used]
+    state["visual.positional_embedding"] = resized_positions(
+        state["visual.positional_embedding"], model.visual.grid_size
+    )
     model.load_state_dict(state, strict=False)  # attn_mask is no weight
+
+
+def resized_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Positional embeddings (1 + M) x D of a square grid, for another grid; [CLS]'s stays as it is."""
+    side = math.isqrt(len(positions) - 1)
+    if (side, side) == tuple(grid):
+        return positions
+    image = positions[1:].T.reshape(1, -1, side, side)
+    resized = F.interpolate(image, size=grid, mode="bicubic", align_corners=False)
+    return torch.cat([positions[:1], resized[0].flatten(1).T])
 
 
 def stage(progress: float) -> tuple[float, ...]:

@@ -80,7 +80,8 @@ def test_the_users_own_metric_is_in_the_table(world: Path, tmp_path: Path) -> No
     try:
         printed = run(
             "--extension", tmp_path / "own.py",
-            "eval", world / "test", "--classifier", world / "demo.piaa", "--truth", world / "truth.csv", "--bootstrap", "0", "--out", tmp_path / "n.json",
+            "eval", world / "test", "--classifier", world / "demo.piaa", "--truth", world / "truth.csv",
+            "--bootstrap", "0", "--out", tmp_path / "n.json",
         )  # fmt: skip
     finally:
         metrics.METRICS.clear()
