@@ -1,10 +1,10 @@
-"""`piaa`: fit, tag, eval, explain, models, demo. Everything heavy is imported inside the commands."""
+"""`piaa`: fit, tag, eval, explain, models, demo, bench. Everything heavy is imported inside the commands."""
 
 from __future__ import annotations
 
 import typer
 
-from piaa.cli import demo, evaluate, explain, fit, models, tag
+from piaa.cli import bench, demo, evaluate, explain, fit, models, tag
 
 app = typer.Typer(
     help="Multi-label image recognition that needs no training and no labels.",
@@ -18,6 +18,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.command("models")(models.models)
 app.command("demo")(demo.demo)
+app.command("bench")(bench.bench)
 
 
 @app.callback(invoke_without_command=True)
