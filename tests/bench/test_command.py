@@ -17,8 +17,8 @@ LIGHT = """
 import sys
 import piaa
 import piaa.cli.main
-heavy = {"torch", "open_clip", "timm", "torchvision", "pyarrow", "scipy", "matplotlib", "numpy", "PIL"} & set(sys.modules)
-assert not heavy, heavy
+heavy = {"torch", "open_clip", "timm", "torchvision", "pyarrow", "scipy", "matplotlib", "numpy", "PIL"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
 
 

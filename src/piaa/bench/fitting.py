@@ -35,7 +35,7 @@ def measure_fitting(work: Work, model: LoadedModel) -> dict[str, Any]:
         I to III) and `scales_and_thresholds`; `shares` of each in the whole fit, with the sum 1; `peak_mib`.
     """
     setup = Setup(model, work.front_ends[-1], model.preprocess(), work.batch_size)
-    batches = random_images(model, work.count).split(work.batch_size)
+    batches = torch.split(random_images(model, work.count), work.batch_size)
     encoder, evidence, last = [], [], []
     learner = random_learner(setup, work.classes, work.bank_size)
     encode = finished_encoder(setup, work.device)

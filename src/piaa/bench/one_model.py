@@ -61,7 +61,7 @@ def measure_model(
         "name": name,
         "pretrained": model.pretrained,
         "parameters": sum(p.numel() for p in model.clip.parameters()),
-        "image_parameters": sum(p.numel() for p in tower.visual.parameters()),  # type: ignore[union-attr]
+        "image_parameters": sum(p.numel() for p in model.clip.visual.parameters()),
         "image_size": list(tower.image_size),
         "grid": [side // patch for side, patch in zip(tower.image_size, tower.patch_size, strict=True)],
         "depth": tower.depth,
@@ -76,7 +76,7 @@ def measure_model(
             "loading_peak": load_peak,
             "peak": peak,
             "weights": weights,
-            "image_weights": _mib(tower.visual.parameters()),  # type: ignore[union-attr]
+            "image_weights": _mib(model.clip.visual.parameters()),
             "weights_share": weights / peak if peak > 0 else None,
         },
         "machine": describe(device),
@@ -99,7 +99,7 @@ def _import_all() -> None:
 
 
 def _mib(tensors: Any) -> float:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) / memory.MIB
+    return float(sum(tensor.numel() * tensor.element_size() for tensor in tensors)) / memory.MIB
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from piaa.bench.machine import describe, pin_threads
 from piaa.bench.output import Table
 from piaa.bench.timing import Spread
 from piaa.bench.work import Work, photographs, random_scorer
-from piaa.encoder import Encoder, run_blocks
+from piaa.encoder import Encoder, trace_of
 from piaa.engine import Scorer, Setup
 from piaa.inputs import iterate
 from piaa.jobs.tables import write_table
@@ -101,11 +101,11 @@ def _score(clock: Clock, scorer: Scorer, encoder: Encoder, images: Tensor) -> Te
     """`Scorer.score`, step by step."""
     tower, front_end = encoder.tower, encoder.front_end
     with clock.step("blocks"):
-        trace = run_blocks(tower, images, front_end.needs(tower.depth))
+        trace = trace_of(tower, images, front_end)
     with clock.step("front-end"):
         patches = front_end(tower, trace).float().cpu()
     with clock.step("cls"):
-        cls = tower.last_block_cls(trace.before(tower.depth), trace.grid).float().cpu()
+        cls = tower.last_block_cls(trace.before(tower.depth), trace.grid, trace.heads.get(tower.depth)).float().cpu()
     with clock.step("classifier"):
         unit = F.normalize(patches, dim=-1)
         probabilities = paa.patch_probabilities(unit, scorer.weight, scorer.bias, scorer.scales.inference)

@@ -16,7 +16,7 @@ from piaa.bench.machine import finished, matrix_product
 from piaa.bench.memory import peak_of
 from piaa.bench.timing import Spread, in_turns, ratio
 from piaa.bench.work import Work, photographs, random_images, random_scorer
-from piaa.encoder import Encoded, Encoder, run_blocks
+from piaa.encoder import Encoded, Encoder, trace_of
 from piaa.engine import Scorer, Setup
 from piaa.jobs import tag_job
 from piaa.models import LoadedModel
@@ -41,7 +41,7 @@ def tagging_cases(work: Work, model: LoadedModel, folder: Path) -> Cases:
         model: the model of the bare encoder and of ours.
         folder: where photographs and outputs may lie.
     """
-    images = random_images(model, work.count).split(work.batch_size)
+    images = torch.split(random_images(model, work.count), work.batch_size)
     photos = photographs(work.images, folder / "photos", work.count)
     rewritten = build_tower(copy.deepcopy(model.tower.visual)).to(device=model.device, dtype=model.dtype)
 
@@ -53,7 +53,7 @@ def tagging_cases(work: Work, model: LoadedModel, folder: Path) -> Cases:
     calls: dict[str, Callable[[], object]] = {"bare": bare}
     for name in work.front_ends:
         scorer = random_scorer(Setup(model, name, model.preprocess(), work.batch_size), work.classes)
-        calls[f"tensors {name}"] = _each(images, lambda batch, scorer=scorer: scorer.decide(scorer.score(batch)))
+        calls[f"tensors {name}"] = _each(images, _one_pass(scorer))
         calls[f"two models {name}"] = _each(images, _two_models(model, rewritten, name, scorer))
         out = folder / f"{name}.jsonl"
         calls[f"files {name}"] = _tag_files(scorer, photos, out, work.batch_size)
@@ -68,6 +68,10 @@ def _each(images: tuple[Tensor, ...], step: Callable[[Tensor], object]) -> Calla
     return run
 
 
+def _one_pass(scorer: Scorer) -> Callable[[Tensor], object]:
+    return lambda batch: scorer.decide(scorer.score(batch))
+
+
 def _tag_files(scorer: Scorer, photos: Path, out: Path, batch_size: int) -> Callable[[], object]:
     return lambda: tag_job(scorer, photos, out, batch_size=batch_size)
 
@@ -79,7 +83,7 @@ def _two_models(model: LoadedModel, rewritten: Tower, name: str, scorer: Scorer)
     @torch.no_grad()
     def step(batch: Tensor) -> object:
         cls = model.clip.encode_image(batch)
-        trace = run_blocks(rewritten, batch, front_end.needs(rewritten.depth))
+        trace = trace_of(rewritten, batch, front_end)
         encoded = Encoded(cls.float().cpu(), front_end(rewritten, trace).float().cpu(), trace.grid)
         return scorer.decide(scorer.score_encoded(encoded))
 

@@ -49,7 +49,7 @@ def in_turns(
     """
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for repetition in range(-warm_up, repeats):
-        order = list(cases) if repetition % 2 == 0 else list(reversed(cases))
+        order = list(cases) if repetition % 2 == 0 else list(cases)[::-1]
         for name in order:
             start = time.perf_counter()
             cases[name]()

@@ -90,7 +90,9 @@ def _work(*, quick: bool, model: str | None, count: int | None, repeats: int | N
     """The settings asked for over the defaults of a full or a quick run."""
     from piaa.bench.work import Work
 
-    small = {"model": "embedded", "count": 8, "repeats": 2, "class_counts": (20, 80), "rows": 2000, "bank_size": 32}
+    small: dict[str, Any] = {
+        "model": "embedded", "count": 8, "repeats": 2, "class_counts": (20, 80), "rows": 2000, "bank_size": 32,
+    }  # fmt: skip
     asked = {"model": model, "count": count, "repeats": repeats}
     return Work(**given, quick=quick, **(small if quick else {}) | {k: v for k, v in asked.items() if v is not None})
 
