@@ -107,7 +107,7 @@ def measure_alone(work: Work, classes: int, dim: int) -> dict[str, Any]:
     prototypes = random_units(classes, dim, seed=1)
     offered = random_units(OFFERED, dim, seed=2)
     recipe = Recipe("default")
-    rows = bank.contents()
+    rows = filled_bank(classes, work.bank_size, dim, work.rows).rows()  # of another bank: the first one changes
     offers = iter(range(10**9))
 
     def offer() -> None:
