@@ -59,7 +59,7 @@ def measure_models(
         if progress:
             progress(done, len(names))
     settings = {"front_ends": list(front_ends), "batch_size": batch_size, "repeats": repeats, "threads": threads}
-    machine = next((row.pop("machine") for row in rows if "machine" in row), {})
+    machine: dict[str, Any] = next((row.pop("machine") for row in rows if "machine" in row), {})
     for row in rows:
         row.pop("machine", None)
     return {"settings": settings, "machine": machine, "models": rows}
