@@ -14,6 +14,7 @@ from torch import Tensor
 
 from piaa import pvcl
 
+SORT_COLUMNS = 64  # of the patches, moved at a time when the bank is sorted in place
 UNKNOWN = -1  # provenance of a patch that came without one
 
 
@@ -146,6 +147,22 @@ class Bank:
         smaller._insert(self._entries.at(filled), self._patches[filled])
         smaller.seen, smaller.rejected = self.seen, self.rejected
         return smaller
+
+    def rows(self) -> dict[str, Tensor]:
+        """The same as `contents`, without a copy: the bank sorts itself and shows its own memory.
+
+        What it gives is valid until the next `update` or `merge`, and not to be written to.
+        """
+        filled = slice(self._count)
+        order = _ranked(self._entries.at(filled))
+        for column in self._entries:
+            column[filled] = column[order]
+        for first in range(0, self.dim, SORT_COLUMNS):  # bounds the copy
+            columns = slice(first, first + SORT_COLUMNS)
+            self._patches[filled, columns] = self._patches[:, columns][order]
+        shown = self._entries.at(filled)._asdict()
+        del shown["key"]
+        return {**shown, "patches": self._patches[filled]}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Tensors for safetensors: `contents` and `shape` (classes, size, dim, seen, rejected)."""

@@ -53,18 +53,27 @@ class Encoder(nn.Module):
             InputError: when they are not.
         """
         tower = self.tower
-        trace = run_blocks(tower, images, self.front_end.needs(tower.depth))
-        cls = tower.last_block_cls(trace.before(tower.depth), trace.grid)
-        return Encoded(cls.float(), self.front_end(tower, trace).float(), trace.grid)
+        trace = trace_of(tower, images, self.front_end)
+        patches = self.front_end(tower, trace)  # first: what it computes of the plain last block, [CLS] takes over
+        cls = tower.last_block_cls(trace.before(tower.depth), trace.grid, trace.heads.get(tower.depth))
+        return Encoded(cls.float(), patches.float(), trace.grid)
 
 
-def run_blocks(tower: Tower, images: Tensor, needed: frozenset[int]) -> Trace:
+def trace_of(tower: Tower, images: Tensor, front_end: FrontEnd) -> Trace:
+    """`run_blocks` for what one front-end reads."""
+    return run_blocks(tower, images, front_end.needs(tower.depth), front_end.needs_heads(tower.depth))
+
+
+def run_blocks(
+    tower: Tower, images: Tensor, needed: frozenset[int], needed_heads: frozenset[int] = frozenset()
+) -> Trace:
     """Blocks 1 to L-1 on normalised images `N x 3 x H x W`, cast to the tower's device and dtype.
 
     Args:
         tower: the tower.
         images: the images.
         needed: the block numbers whose outputs to keep (0: the embedding); that of block L-1 is always kept.
+        needed_heads: the block numbers, below L, whose queries, keys and values to keep.
 
     Raises:
         InputError: when H or W is not a multiple of the patch.
@@ -72,8 +81,12 @@ def run_blocks(tower: Tower, images: Tensor, needed: frozenset[int]) -> Trace:
     tokens, grid = tower.embed(images.to(device=tower.device, dtype=tower.dtype))
     needed = needed | {tower.depth - 1}
     states = {0: tokens} if 0 in needed else {}
+    kept = {}
     for number in range(1, tower.depth):
-        tokens = tower.block(number - 1, tokens, grid)
+        heads = tower.qkv(number - 1, tokens, grid)
+        tokens = tower.finish_block(number - 1, tokens, heads)
         if number in needed:
             states[number] = tokens
-    return Trace(states, grid)
+        if number in needed_heads:
+            kept[number] = heads
+    return Trace(states, grid, kept)

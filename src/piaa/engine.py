@@ -138,13 +138,13 @@ class Learner:
         """Stages I to III, the scales of inference, and the thresholds by `rule`, on what has been seen."""
         result = self.evidence.learn(self.prototypes, self.recipe)
         scales = self.evidence.scales(result.weight, result.bias, self.prototypes, self.recipe)
-        sample = self.evidence.sample
-        if sample.cls is None or sample.patches is None:
+        cls, patches = self.evidence.sample.cls, self.evidence.sample.patches
+        if cls is None or patches is None:
             scores = torch.zeros(0, len(self.labels))
         else:
             scores = paa.image_scores(
-                sample.cls.float(),
-                sample.patches.float(),
+                cls,
+                patches,
                 result.weight,
                 result.bias,
                 self.prototypes,

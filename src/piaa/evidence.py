@@ -15,6 +15,7 @@ from piaa import paa, pvcl
 from piaa.bank import Bank
 from piaa.recipes import Recipe, Scales
 
+BANK_BYTES = 2**30  # a bank that could grow beyond this in float32 is kept in float16
 SAMPLE_BYTES = 256 * 2**20  # of patches in float16
 
 
@@ -58,20 +59,36 @@ class Moments:
 class Sample:
     """The `size` images of smallest hash among those met: the same ones whatever the order or the split.
 
+    An image that no longer belongs is overwritten where it lies, so that a batch costs what it brings and no more.
+
     Args:
         size: images to keep at most.
+
+    Attributes:
+        key: hashes, ascending, and `image`: the index of each.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.key = torch.zeros(0, dtype=torch.int64)
         self.image = torch.zeros(0, dtype=torch.int64)
-        self.cls: Tensor | None = None
-        self.patches: Tensor | None = None
+        self._place = torch.zeros(0, dtype=torch.int64)  # in the two below, of each image in the order of the keys
+        self._cls: Tensor | None = None
+        self._patches: Tensor | None = None
+
+    @property
+    def cls(self) -> Tensor | None:
+        """[CLS] embeddings in the order of the keys, n x d float16; None before the first image. A copy."""
+        return None if self._cls is None else self._cls[self._place]
+
+    @property
+    def patches(self) -> Tensor | None:
+        """Patches likewise, n x M x d float16. A copy."""
+        return None if self._patches is None else self._patches[self._place]
 
     def update(self, cls: Tensor, patches: Tensor, images: Tensor) -> None:
         """Offer images by their index: N x d, N x M x d and N."""
-        if self.cls is None:  # the first batch says how large an image is
+        if self._cls is None:  # the first batch says how large an image is
             self.size = max(1, min(self.size, SAMPLE_BYTES // (2 * patches[0].numel())))
         key = _hash(images)
         if len(self.key) >= self.size:
@@ -79,20 +96,31 @@ class Sample:
             if not bool(small.any()):
                 return
             cls, patches, images, key = cls[small], patches[small], images[small], key[small]
-        self._keep(key, images.to(torch.int64), cls.to("cpu", torch.float16), patches.to("cpu", torch.float16))
+        self.keep(key, images.to(torch.int64), cls, patches)
 
     def merge(self, other: Sample) -> None:
         """Take over the other's images where they come first."""
-        if other.cls is not None and other.patches is not None:
+        cls, patches = other.cls, other.patches
+        if cls is not None and patches is not None:
             self.size = min(self.size, other.size)
-            self._keep(other.key, other.image, other.cls, other.patches)
+            self.keep(other.key, other.image, cls, patches)
 
-    def _keep(self, key: Tensor, image: Tensor, cls: Tensor, patches: Tensor) -> None:
-        if self.cls is not None and self.patches is not None:
-            key, image = torch.cat([self.key, key]), torch.cat([self.image, image])
-            cls, patches = torch.cat([self.cls, cls]), torch.cat([self.patches, patches])
-        order = torch.argsort(key, stable=True)[: self.size]
-        self.key, self.image, self.cls, self.patches = key[order], image[order], cls[order], patches[order]
+    def keep(self, key: Tensor, image: Tensor, cls: Tensor, patches: Tensor) -> None:
+        """Put images with known hashes among those here."""
+        if self._cls is None or self._patches is None:
+            self._cls = torch.empty(self.size, *cls.shape[1:], dtype=torch.float16)
+            self._patches = torch.empty(self.size, *patches.shape[1:], dtype=torch.float16)
+        old = len(self.key)
+        both, images = torch.cat([self.key, key]), torch.cat([self.image, image])
+        order = torch.argsort(both, stable=True)[: self.size]
+        entering = order[order >= old]
+        free = torch.ones(len(self._cls), dtype=torch.bool)
+        free[self._place[order[order < old]]] = False
+        places = torch.cat([self._place, torch.full_like(key, -1)])
+        places[entering] = free.nonzero().squeeze(1)[: len(entering)]
+        self._cls[places[entering]] = cls[entering - old].to("cpu", torch.float16)
+        self._patches[places[entering]] = patches[entering - old].to("cpu", torch.float16)
+        self.key, self.image, self._place = both[order], images[order], places[order]
 
 
 def _hash(images: Tensor) -> Tensor:
@@ -114,7 +142,8 @@ class Evidence:
     """
 
     def __init__(self, classes: int, dim: int, bank_size: int = 512, sample_images: int = 2000) -> None:
-        self.bank = Bank(classes, bank_size, dim)
+        large = 4 * classes * bank_size * dim > BANK_BYTES
+        self.bank = Bank(classes, bank_size, dim, dtype=torch.float16 if large else torch.float32)
         self.patch_moments, self.cls_moments = Moments(dim), Moments(dim)
         self.sample = Sample(sample_images)
 
@@ -153,7 +182,7 @@ class Evidence:
 
     def learn(self, prototypes: Tensor, recipe: Recipe) -> pvcl.PVCLResult:
         """Stages I to III of algorithm 1 on the bank."""
-        rows = self.bank.contents()
+        rows = self.bank.rows()
         purifier = pvcl.PURIFIERS[recipe.purifier]
         return pvcl.learn_classifier(
             rows["patches"], rows["classes"], rows["confidence"], prototypes, purifier, recipe.purify_scale
@@ -175,9 +204,10 @@ class Evidence:
 
     def _pooled_spread(self, weight: Tensor, bias: Tensor, inference: float, aggregate: paa.Aggregator) -> float:
         """Spread over classes of the pooled probabilities of eq. 12, on the sampled images."""
-        if self.sample.patches is None or len(weight) < 2:
+        patches = self.sample.patches
+        if patches is None or len(weight) < 2:
             return 0.0
-        pooled = paa.pooled_probabilities(self.sample.patches, weight, bias, inference, aggregate).double()
+        pooled = paa.pooled_probabilities(patches, weight, bias, inference, aggregate).double()
         return float(pooled.var(dim=1, correction=0).mean().sqrt())
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -187,8 +217,9 @@ class Evidence:
             state |= {f"{name}.count": moments.count, f"{name}.total": moments.total, f"{name}.second": moments.second}
         sample = self.sample
         state |= {"sample.size": torch.tensor(sample.size), "sample.key": sample.key, "sample.image": sample.image}
-        if sample.cls is not None and sample.patches is not None:
-            state |= {"sample.cls": sample.cls, "sample.patches": sample.patches}
+        cls, patches = sample.cls, sample.patches
+        if cls is not None and patches is not None:
+            state |= {"sample.cls": cls, "sample.patches": patches}
         return {name: tensor.clone() for name, tensor in state.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -206,5 +237,5 @@ class Evidence:
             moments.count, moments.total = state[f"{name}.count"].clone(), state[f"{name}.total"].clone()
             moments.second = state[f"{name}.second"].clone()
         self.sample = Sample(int(state["sample.size"]))
-        self.sample.key, self.sample.image = state["sample.key"], state["sample.image"]
-        self.sample.cls, self.sample.patches = state.get("sample.cls"), state.get("sample.patches")
+        if "sample.patches" in state:
+            self.sample.keep(state["sample.key"], state["sample.image"], state["sample.cls"], state["sample.patches"])

@@ -127,7 +127,7 @@ class Recognizer:
             raise InputError("no readable image among the unlabelled ones, so nothing can be learnt; see errors_")
         result, scales, thresholds = learner.finish(self.threshold_rule)
         names = [label.name for label in learner.labels]
-        rows = learner.evidence.bank.contents()
+        rows = learner.evidence.bank.rows()
         provenance = torch.cat([result.kept_classes[:, None], rows["provenance"][result.kept]], dim=1)
         self.classifier_ = Classifier(
             labels=learner.labels,

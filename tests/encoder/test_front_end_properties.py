@@ -49,8 +49,10 @@ def test_any_shape_of_grid(tower, name, size):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_cls_is_the_same_beside_every_front_end(tower, pool, alone, name):
+    """To the bit where the front-end computes the last block's q, k and v; SC-CLIP leaves [CLS] to its one query."""
+    limit = 1e-5 if name == "sc-clip" else 0
     for ours, plain in zip(alone[name], alone["clip"], strict=True):
-        assert torch.equal(ours.cls, plain.cls)
+        torch.testing.assert_close(ours.cls, plain.cls, rtol=0, atol=limit)
 
 
 def test_the_front_ends_differ(alone):

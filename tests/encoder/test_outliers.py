@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piaa.front_ends.outliers import outlier_mask, outlier_scores, repair
+from piaa.front_ends.outliers import outlier_mask, outlier_scores, repair, squared_distances
 from piaa.front_ends.scclip import aggregate, similarity, similarity_attention
 
 
@@ -77,3 +77,15 @@ def test_similarity_attention_masks_what_is_below_the_mean():
     assert attention[0, 0, 2] == 0
     assert attention[0, 2].tolist() == [0, 0, 1]
     assert attention.sum(-1).allclose(torch.ones(3))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), offset=st.sampled_from([0.0, 1e2, 1e4]))
+def test_distances_are_those_of_the_definition_however_far_from_the_origin(seed, offset):
+    patches = torch.tensor(np.random.default_rng(seed).standard_normal((2, 9, 7)) + offset, dtype=torch.float32)
+    patches[:, 3] = patches[:, 5]
+    ours = squared_distances(patches)
+    wide = patches.double()
+    expected = (wide[:, :, None] - wide[:, None]).square().sum(-1)
+    np.testing.assert_allclose(ours.numpy(), expected.numpy(), rtol=1e-6)
+    assert (ours[:, 3, 5] == 0).all()

@@ -98,3 +98,13 @@ def test_towers_that_cannot_work_are_named():
         build_tower(small_visual(attentional_pool=True, attn_pooler_heads=4))
     with pytest.raises(ModelError, match="CustomResidualAttentionBlock"):
         build_tower(small_visual(qk_norm=True))
+
+
+@torch.no_grad()
+def test_parts_of_qkv_are_those_of_the_whole(visual):
+    tower = build_tower(visual)
+    tokens, grid = tower.embed(IMAGES)
+    q, k, v = tower.qkv(5, tokens, grid)
+    for whole, part in zip((k, v), tower.keys_values(5, tokens, grid), strict=True):
+        torch.testing.assert_close(part, whole)
+    torch.testing.assert_close(tower.prefix_queries(5, tokens[:, :1]), q[:, :, :1])

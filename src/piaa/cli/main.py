@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli import compare, datasets, demo, evaluate, explain, fit, models, reproduce, tag
+from piaa.cli import bench, compare, datasets, demo, evaluate, explain, fit, models, reproduce, tag
 from piaa.cli.console import shows_errors
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("compare")(compare.compare)
 app.command("explain")(explain.explain)
 app.command("models")(models.models)
 app.command("demo")(demo.demo)
+app.command("bench")(bench.bench)
 app.add_typer(datasets.app, name="datasets")
 app.command("reproduce")(reproduce.reproduce)
 app.command("report")(reproduce.report)

@@ -10,8 +10,9 @@ from piaa.towers.base import Tower
 
 def clip_patches(tower: Tower, trace: Trace) -> Tensor:
     """Patch embeddings `N x M x d` of the unchanged tower (PIAA section 4.3, table 3, row CLIP)."""
-    tokens = tower.block(tower.depth - 1, trace.before(tower.depth), trace.grid)
-    return tower.project(tokens[:, tower.prefix_tokens :])
+    heads = trace.qkv(tower, tower.depth)
+    patches = slice(tower.prefix_tokens, None)
+    return tower.project(tower.finish_block(tower.depth - 1, trace.before(tower.depth), heads, patches))
 
 
 CLIP = FrontEnd("clip", clip_patches, only_last_input)

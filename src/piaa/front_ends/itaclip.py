@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from piaa.front_ends.base import FrontEnd, Trace, scaled_block, self_correlation
@@ -25,17 +24,22 @@ def itaclip_patches(tower: Tower, trace: Trace) -> Tensor:
     """
     last = tower.depth - 1
     tokens = trace.before(tower.depth)
-    q, k, v = tower.qkv(last, tokens, trace.grid)
-    intermediate = []
-    for block in intermediate_blocks(tower.depth):
-        q_block, k_block, _ = tower.qkv(block - 1, trace.before(block), trace.grid)
-        intermediate.append(self_correlation(q_block, k_block, v))
-    attended = 0.5 * self_correlation(q, k, v) + 0.5 * torch.stack(intermediate).mean(dim=0)
-    return tower.project((tokens + tower.attention_out(last, attended))[:, tower.prefix_tokens :])
+    prefix = tower.prefix_tokens
+    q, k, v = trace.qkv(tower, tower.depth)
+    attended = 0.5 * self_correlation(q, k, v, prefix)
+    blocks = intermediate_blocks(tower.depth)
+    for block in blocks:
+        q_block, k_block, _ = trace.qkv(tower, block)
+        attended += (0.5 / len(blocks)) * self_correlation(q_block, k_block, v, prefix)
+    return tower.project(tokens[:, prefix:] + tower.attention_out(last, attended))
 
 
 def _needs(depth: int) -> frozenset[int]:
     return frozenset({depth - 1, *(block - 1 for block in intermediate_blocks(depth))})
 
 
-ITACLIP = FrontEnd("itaclip", itaclip_patches, _needs)
+def _needs_heads(depth: int) -> frozenset[int]:
+    return frozenset(intermediate_blocks(depth))
+
+
+ITACLIP = FrontEnd("itaclip", itaclip_patches, _needs, _needs_heads)

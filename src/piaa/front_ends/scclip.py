@@ -67,8 +67,8 @@ def calibrated_block(tower: Tower, attention: Tensor, trace: Trace, patches: Ten
     Attention is the mean of the similarity map (one for all heads) and softmax(k k's); 0.3 times the [CLS]
     token is added (nothing, where the tower has none).
     """
-    _, k, v = tower.qkv(tower.depth - 1, patches, trace.grid)
-    by_similarity = attention[:, None].to(v.dtype) @ v
+    k, v = tower.keys_values(tower.depth - 1, patches, trace.grid)
+    by_similarity = tower.split_heads(attention.to(v.dtype) @ tower.join_heads(v))
     attended = 0.5 * (by_similarity + F.scaled_dot_product_attention(k, k, v))
     return tower.attention_out(tower.depth - 1, attended) + CLS_RESIDUAL * cls.sum(dim=1, keepdim=True)
 
@@ -85,10 +85,12 @@ def scclip_patches(tower: Tower, trace: Trace) -> Tensor:
     attention = similarity_attention(mid)
 
     tokens = aggregate(mid, repaired(last_input[:, prefix:]))
-    calibrated = aggregate(early, calibrated_block(tower, attention, trace, tokens, last_input[:, :prefix]))
-    summed = torch.stack([trace.after(block) for block in levels(depth)]).sum(dim=0)
+    calibrated = calibrated_block(tower, attention, trace, tokens, last_input[:, :prefix])
+    summed = trace.after(levels(depth)[0]).clone()
+    for block in levels(depth)[1:]:
+        summed += trace.after(block)
     multi_level = calibrated_block(tower, attention, trace, summed[:, prefix:], summed[:, :prefix])
-    return tower.project(calibrated + aggregate(early, multi_level))
+    return tower.project(aggregate(early, calibrated + multi_level))  # linear: one product for both
 
 
 def _needs(depth: int) -> frozenset[int]:

@@ -15,8 +15,9 @@ def sclip_patches(tower: Tower, trace: Trace) -> Tensor:
     """
     last = tower.depth - 1
     tokens = trace.before(tower.depth)
-    attended = self_correlation(*tower.qkv(last, tokens, trace.grid))
-    tokens = (tokens + tower.attention_out(last, attended))[:, tower.prefix_tokens :]
+    prefix = tower.prefix_tokens
+    attended = self_correlation(*trace.qkv(tower, tower.depth), skip=prefix)
+    tokens = tokens[:, prefix:] + tower.attention_out(last, attended)
     return tower.project(tokens + tower.mlp(last, tokens))
 
 

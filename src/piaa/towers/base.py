@@ -17,6 +17,9 @@ from piaa.errors import InputError
 
 Grid = tuple[int, int]
 """(rows, columns) of patches."""
+Heads = tuple[Tensor, Tensor, Tensor]
+"""Queries, keys and values, each `N x heads x T x (D / heads)`."""
+ALL = slice(None)
 
 
 class Tower(nn.Module, ABC):
@@ -56,11 +59,24 @@ class Tower(nn.Module, ABC):
         """The whole block `index` (0-based), unchanged: `N x T x D` to `N x T x D`."""
 
     @abstractmethod
-    def qkv(self, index: int, tokens: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv(self, index: int, tokens: Tensor, grid: Grid) -> Heads:
         """Queries, keys and values of block `index`, each `N x heads x T x (D / heads)`.
 
         They include the block's first layer norm, its biases and, where the tower has them, rotary positions.
         They are scaled for a softmax of `q k' / sqrt(D / heads)`.
+        """
+
+    @abstractmethod
+    def keys_values(self, index: int, tokens: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+        """The last two of `qkv` alone, for two thirds of its work."""
+
+    @abstractmethod
+    def prefix_queries(self, index: int, tokens: Tensor) -> Tensor:
+        """The queries that `qkv` gives the prefix tokens, `N x heads x prefix x (D / heads)`, and no others.
+
+        Args:
+            index: the block.
+            tokens: `N x prefix x D`, the prefix alone; it has no rotary positions.
         """
 
     @abstractmethod
@@ -127,14 +143,35 @@ class Tower(nn.Module, ABC):
         """`N x heads x T x (D / heads)` to `N x T x D`."""
         return heads_output.transpose(1, 2).flatten(2)
 
-    def last_block_cls(self, tokens: Tensor, grid: Grid) -> Tensor:
+    def finish_block(self, index: int, tokens: Tensor, heads: Heads, rows: slice = ALL) -> Tensor:
+        """What follows the queries, keys and values of a block: attention, residual, MLP.
+
+        Args:
+            index: the block.
+            tokens: `N x T x D`, its input.
+            heads: its `qkv`; with `rows`, the queries are of those rows of the tokens alone or of all.
+            rows: the rows to compute.
+        """
+        q, k, v = heads
+        kept = tokens[:, rows]
+        q = q if q.shape[2] == kept.shape[1] else q[:, :, rows]
+        kept = kept + self.attention_out(index, F.scaled_dot_product_attention(q, k, v))
+        return kept + self.mlp(index, kept)
+
+    def last_block_cls(self, tokens: Tensor, grid: Grid, heads: Heads | None = None) -> Tensor:
         """The image embedding `N x d` from the tokens before the last block, which is run plainly.
 
         Where [CLS] alone is pooled, only its own row of the block is computed.
+
+        Args:
+            tokens: `N x T x D`.
+            grid: of the patches.
+            heads: the last block's `qkv` of these tokens, where it is known already.
         """
         last = self.depth - 1
         if self.pools_all_tokens:
-            return self.cls_embedding(self.block(last, tokens, grid))
-        q, k, v = self.qkv(last, tokens, grid)
-        cls = tokens[:, :1] + self.attention_out(last, F.scaled_dot_product_attention(q[:, :, :1], k, v))
-        return self.cls_embedding(cls + self.mlp(last, cls))
+            heads = self.qkv(last, tokens, grid) if heads is None else heads
+            return self.cls_embedding(self.finish_block(last, tokens, heads))
+        if heads is None:
+            heads = (self.prefix_queries(last, tokens[:, :1]), *self.keys_values(last, tokens, grid))
+        return self.cls_embedding(self.finish_block(last, tokens, heads, slice(0, 1)))

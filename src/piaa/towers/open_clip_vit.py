@@ -68,6 +68,18 @@ class OpenClipTower(Tower):
         q, k, v = (self.split_heads(part) for part in projected.chunk(3, dim=-1))
         return q, k, v
 
+    def keys_values(self, index: int, tokens: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:  # noqa: D102
+        k, v = self._rows_of_projection(index, tokens, slice(self.width, None)).chunk(2, dim=-1)
+        return self.split_heads(k), self.split_heads(v)
+
+    def prefix_queries(self, index: int, tokens: Tensor) -> Tensor:  # noqa: D102
+        return self.split_heads(self._rows_of_projection(index, tokens, slice(self.width)))
+
+    def _rows_of_projection(self, index: int, tokens: Tensor, rows: slice) -> Tensor:
+        block = self.visual.transformer.resblocks[index]
+        bias = block.attn.in_proj_bias
+        return F.linear(block.ln_1(tokens), block.attn.in_proj_weight[rows], None if bias is None else bias[rows])
+
     def attention_out(self, index: int, heads_output: Tensor) -> Tensor:  # noqa: D102
         block = self.visual.transformer.resblocks[index]
         return block.ls_1(block.attn.out_proj(self.join_heads(heads_output)))  # type: ignore[no-any-return]

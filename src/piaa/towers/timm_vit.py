@@ -84,19 +84,35 @@ class TimmTower(Tower):
         """Queries or keys with rotary positions, where the tower has them."""
 
     def qkv(self, index: int, tokens: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:  # noqa: D102
+        attention = self.trunk.blocks[index].attn
+        q, k, v = self._projected(index, tokens, "qkv")
+        q, k = self._rotate(attention.q_norm(q), grid), self._rotate(attention.k_norm(k), grid)
+        return q.type_as(v), k.type_as(v), v
+
+    def keys_values(self, index: int, tokens: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:  # noqa: D102
+        k, v = self._projected(index, tokens, "kv")
+        return self._rotate(self.trunk.blocks[index].attn.k_norm(k), grid).type_as(v), v
+
+    def prefix_queries(self, index: int, tokens: Tensor) -> Tensor:  # noqa: D102
+        (q,) = self._projected(index, tokens, "q")
+        normed: Tensor = self.trunk.blocks[index].attn.q_norm(q)
+        return normed
+
+    def _projected(self, index: int, tokens: Tensor, wanted: str) -> list[Tensor]:
+        """Some neighbours of `qkv` by their letters, in heads, before their own norms and positions."""
         block = self.trunk.blocks[index]
         attention = block.attn
         normed = self._norm_before(block, tokens)
-        if attention.qkv is not None:
-            bias = attention.qkv.bias
-            if getattr(attention, "q_bias", None) is not None:
-                bias = torch.cat([attention.q_bias, attention.k_bias, attention.v_bias])
-            parts = F.linear(normed, attention.qkv.weight, bias).chunk(3, dim=-1)
-        else:
-            parts = (attention.q_proj(normed), attention.k_proj(normed), attention.v_proj(normed))
-        q, k, v = (self.split_heads(part) for part in parts)
-        q, k = self._rotate(attention.q_norm(q), grid), self._rotate(attention.k_norm(k), grid)
-        return q.type_as(v), k.type_as(v), v
+        if attention.qkv is None:
+            return [self.split_heads(getattr(attention, f"{letter}_proj")(normed)) for letter in wanted]
+        bias = attention.qkv.bias
+        if getattr(attention, "q_bias", None) is not None:
+            bias = torch.cat([attention.q_bias, attention.k_bias, attention.v_bias])
+        weight = attention.qkv.weight
+        third, first = len(weight) // 3, "qkv".index(wanted)
+        rows = slice(first * third, (first + len(wanted)) * third)
+        projected = F.linear(normed, weight[rows], None if bias is None else bias[rows])
+        return [self.split_heads(part) for part in projected.chunk(len(wanted), dim=-1)]
 
     def _norm_before(self, block: Any, tokens: Tensor) -> Tensor:
         normed: Tensor = block.norm1(tokens)
