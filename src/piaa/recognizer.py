@@ -17,6 +17,7 @@ from piaa.classifier import Classifier
 from piaa.engine import Learner, Scorer, Setup
 from piaa.errors import ImageError, InputError
 from piaa.explain import Explanation
+from piaa.front_ends import get_front_end
 from piaa.inputs import batches, iterate
 from piaa.labels import Label, parse_labels
 from piaa.models import EMBEDDED, LoadedModel, load_model
@@ -24,8 +25,6 @@ from piaa.preprocess import Preprocess
 from piaa.recipes import Recipe, Scales, get_recipe, recipe_from_dict
 from piaa.text import resolve_templates, text_prototypes
 from piaa.thresholds import DEFAULT_RULE, RULES, Thresholds
-
-DEFAULT_FRONT_END = "sc-clip"
 
 
 class Recognizer:
@@ -35,7 +34,7 @@ class Recognizer:
         labels: class names, each `name`, `name: synonym, synonym` or a `Label`.
         model: `embedded`, an open_clip name, `local-dir:PATH` or a path; see `piaa.models.load_model`.
         pretrained: tag or checkpoint of an open_clip name.
-        front_end: `clip`, `sclip`, `itaclip` or `sc-clip`.
+        front_end: `clip`, `sclip`, `itaclip` or `sc-clip`; None is the model's own: `sc-clip`, where it names no other.
         recipe: a name of `piaa.recipes.RECIPES`, or a `Recipe`.
         templates: a name of `piaa.text.TEMPLATE_SETS`, a template, or several.
         image_size: side or (height, width) in pixels; None is the model's own.
@@ -63,7 +62,7 @@ class Recognizer:
         *,
         model: str = EMBEDDED,
         pretrained: str | None = None,
-        front_end: str = DEFAULT_FRONT_END,
+        front_end: str | None = None,
         recipe: str | Recipe = "default",
         templates: str | Sequence[str] = "published",
         image_size: int | tuple[int, int] | None = None,
@@ -289,7 +288,8 @@ class Recognizer:
 
     def _setup(self) -> Setup:
         model: LoadedModel = load_model(self.model, self.pretrained, device=self.device, precision=self.precision)
-        return Setup(model, self.front_end, model.preprocess(self.image_size, self.resize), self.batch_size)
+        front_end = get_front_end(self.front_end or model.front_end).name
+        return Setup(model, front_end, model.preprocess(self.image_size, self.resize), self.batch_size)
 
     def _become(self, setup: Setup) -> None:
         self._setup_ = setup

@@ -16,7 +16,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for images, classifier, metrics and report.")] = Path("demo-output"),
     unlabelled: Annotated[int, typer.Option(min=1, help="Images to learn from.")] = 2000,
     test: Annotated[int, typer.Option(min=1, help="Images to evaluate on.")] = 2000,
-    front_end: Annotated[str, typer.Option(help="clip, sclip, itaclip or sc-clip.")] = "sc-clip",
+    front_end: Annotated[
+        str | None, typer.Option(help="clip, sclip, itaclip or sc-clip; else the model's own.")
+    ] = None,
     model: Annotated[str, typer.Option(help="'embedded', an open_clip name, 'local-dir:PATH' or a path.")] = "embedded",
     pretrained: Annotated[
         str | None, typer.Option(help="Tag or checkpoint; 'random' for a trial without weights.")

@@ -17,7 +17,9 @@ def fit(
     out: Annotated[Path, typer.Option(help="The classifier file to write, such as animals.piaa.")],
     model: Annotated[str, typer.Option(help="'embedded', an open_clip name, 'local-dir:PATH' or a path.")] = "embedded",
     pretrained: Annotated[str | None, typer.Option(help="Tag or checkpoint file of an open_clip name.")] = None,
-    front_end: Annotated[str, typer.Option(help="clip, sclip, itaclip or sc-clip.")] = "sc-clip",
+    front_end: Annotated[
+        str | None, typer.Option(help="clip, sclip, itaclip or sc-clip; else the model's own.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="default, or published-voc, -coco, -nus.")] = "default",
     templates: Annotated[str, typer.Option(help="published, ensemble, or a template with {}.")] = "published",
     image_size: Annotated[int | None, typer.Option(help="Side in pixels, a multiple of the patch.")] = None,

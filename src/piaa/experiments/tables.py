@@ -37,7 +37,8 @@ def build_table(spec: Spec, rows: Sequence[Row]) -> Table:
     """The table of an experiment from its rows."""
     build = {"scale": _scale_table, "timing": _timing_table}.get(spec.kind, _methods_table)
     header, lines = build(spec, rows)
-    ours = tuple(any(row.row == line[0] for row in rows) or spec.kind != "methods" for line in lines)
+    mine = [place for place, name in enumerate(header) if name.endswith("ours")]
+    ours = tuple(any(line[place] for place in mine) for line in lines)
     return Table(spec.name, spec.title, header, lines, ours, notes(rows))
 
 
@@ -47,7 +48,9 @@ def notes(rows: Iterable[Row]) -> tuple[str, ...]:
     for row in rows:
         model = f"{row.model} {row.pretrained}".strip()
         where = f" at commit {row.commit}" if row.commit else ""
-        found.setdefault(row.dataset, set()).add(f"{model}, recipe {row.recipe}, {row.versions}{where}")
+        front_end = "" if row.experiment == "table3" else f", front-end {row.front_end}"
+        what = f"{model}{front_end}, recipe {row.recipe}, {row.versions}{where}"
+        found.setdefault(row.dataset, set()).add(what)
     images = {row.dataset: row.images for row in rows}
     return tuple(
         f"{_dataset_title(dataset)}: measured on {images[dataset]} test images with {'; '.join(sorted(what))}."

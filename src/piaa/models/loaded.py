@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from piaa.errors import ModelError
+from piaa.front_ends import DEFAULT_FRONT_END
 from piaa.preprocess import Preprocess, build_preprocess
 from piaa.towers import Tower
 
@@ -36,6 +37,7 @@ class LoadedModel:
         fingerprint: `model_fingerprint` of the image tower as loaded, before any change of precision.
         clip: the open_clip model; its image tower is the one in `tower`, its text tower stays in float32.
         make_tokenizer: gives the tokenizer; called at the first text, as it may need a package of its own.
+        front_end: the one that suits the model best, for those who name none.
     """
 
     name: str
@@ -50,6 +52,7 @@ class LoadedModel:
     fingerprint: str
     clip: Any = field(repr=False)
     make_tokenizer: Callable[[], Tokenizer] = field(repr=False)
+    front_end: str = DEFAULT_FRONT_END
 
     @property
     def device(self) -> torch.device:
