@@ -62,8 +62,10 @@ def class_means(patches: Tensor, assignment: Tensor, weights: Tensor, fallback: 
     weights = weights.to(torch.float64)
     total = weights.new_zeros(classes).index_add_(0, assignment, weights)
     sums = weights.new_zeros(fallback.shape)
-    for rows in row_chunks(*patches.shape):
-        sums.index_add_(0, assignment[rows], patches[rows] * weights[rows, None])
+    narrow = weights.to(fallback.dtype)
+    for rows in row_chunks(*patches.shape):  # a piece in the fallback's precision, the pieces together in float64
+        weighted = patches[rows].to(fallback.dtype) * narrow[rows, None]
+        sums += torch.zeros_like(fallback).index_add_(0, assignment[rows], weighted)
     means = sums / total.clamp(min=torch.finfo(torch.float64).tiny)[:, None]
     return torch.where(total[:, None] > 0, means, fallback.to(torch.float64)).to(fallback.dtype)
 
