@@ -105,6 +105,9 @@ def test_a_changed_byte_is_found(setup: Setup, items: list[Item], tmp_path: Path
     (path / "patches.npy").write_bytes(content)
     with pytest.raises(InputError, match=r"patches\.npy: its checksum is wrong; delete the folder"):
         store.verify(path)
+    with pytest.raises(InputError, match=r"patches\.npy: its checksum is wrong"):
+        FeatureStore(tmp_path, verify=True).get(setup, items)
+    store.get(setup, items)
     (path / "patches.npy").write_bytes(content[:50])
     with pytest.raises(InputError, match="damaged embeddings"):
         store.get(setup, items)

@@ -36,6 +36,7 @@ def reproduce(
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     workers: Annotated[int, typer.Option(min=1)] = 2,
     again: Annotated[bool, typer.Option("--again", help="Measure what is in the results once more.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare the checksums of stored embeddings.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would run, and what disk it takes.")] = False,
 ) -> None:
     """Measure tables and figures of the paper. What is measured already is not measured again."""
@@ -46,7 +47,7 @@ def reproduce(
     with progress_bars() as stage:
         chosen = choose_datasets(datasets.split(","), data, ROOT / "scenes", seed, images, stage)
         specs = choose_specs(experiments, chosen, rows or [], model=model, pretrained=pretrained, recipe=recipe)
-        place = Place(results, features, device, precision, image_size, resize, batch_size, workers)
+        place = Place(results, features, device, precision, image_size, resize, batch_size, workers, verify)
         if plan:
             return _show_plan(specs, chosen, place)
         new: list[Any] = []

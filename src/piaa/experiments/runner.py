@@ -34,6 +34,7 @@ class Place:
         resize: `shortest`, `squash`, `pad`; None is the model's own.
         batch_size: images encoded together; no result depends on it.
         workers: threads that decode.
+        verify: compare the checksums of stored embeddings before they are used.
     """
 
     results: Path
@@ -44,6 +45,7 @@ class Place:
     resize: str | None = None
     batch_size: int = 64
     workers: int = 2
+    verify: bool = False
 
 
 def jobs(spec: Spec, datasets: Sequence[Dataset], place: Place, stage: Stage | None = None) -> Iterator[Job]:
@@ -55,7 +57,7 @@ def jobs(spec: Spec, datasets: Sequence[Dataset], place: Place, stage: Stage | N
     for run in spec.runs:
         get_front_end(run.front_end)
         recipe_for(run.recipe, datasets[0].name)
-    store = FeatureStore(place.features, place.batch_size, place.workers)
+    store = FeatureStore(place.features, place.batch_size, place.workers, place.verify)
     runs = sorted(spec.runs, key=lambda run: [r.setup for r in spec.runs].index(run.setup))
     loaded: tuple[tuple[str, str], LoadedModel] | None = None
     for setup_key, group in groupby(runs, key=lambda run: run.setup):
