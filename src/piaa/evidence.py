@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -181,12 +183,15 @@ class Evidence:
         return int(self.cls_moments.count)
 
     def learn(self, prototypes: Tensor, recipe: Recipe) -> pvcl.PVCLResult:
-        """Stages I to III of algorithm 1 on the bank."""
+        """Stages I to III of algorithm 1 on the bank, as far as the recipe's share of it goes."""
         rows = self.bank.rows()
+        best = _best_of_each(rows["classes"], recipe.bank_limit(self.bank.seen, self.bank.classes))
+        columns = (rows["patches"], rows["classes"], rows["confidence"])
+        if len(best) < len(rows["classes"]):
+            columns = (columns[0][best], columns[1][best], columns[2][best])
         purifier = pvcl.PURIFIERS[recipe.purifier]
-        return pvcl.learn_classifier(
-            rows["patches"], rows["classes"], rows["confidence"], prototypes, purifier, recipe.purify_scale
-        )
+        result = pvcl.learn_classifier(*columns, prototypes, purifier, recipe.purify_scale)
+        return replace(result, kept=best[result.kept])
 
     def scales(self, weight: Tensor, bias: Tensor, prototypes: Tensor, recipe: Recipe) -> Scales:
         """The scales of inference by the recipe's rule, from the spreads on the unlabelled images.
@@ -239,3 +244,10 @@ class Evidence:
         self.sample = Sample(int(state["sample.size"]))
         if "sample.patches" in state:
             self.sample.keep(state["sample.key"], state["sample.image"], state["sample.cls"], state["sample.patches"])
+
+
+def _best_of_each(classes: Tensor, limit: int) -> Tensor:
+    """Rows of the first `limit` of each class, where rows are sorted by class and best first."""
+    counts = torch.bincount(classes)
+    rank = torch.arange(len(classes), device=classes.device) - (counts.cumsum(0) - counts)[classes]
+    return (rank < limit).nonzero().squeeze(1)

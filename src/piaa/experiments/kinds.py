@@ -72,7 +72,7 @@ def sweep(job: Job) -> list[Row]:
     rows = []
     sizes = sorted(job.spec.options["bank_size"], reverse=True)
     largest = learn(
-        job.setup, job.classes, job.prototypes, replace(job.recipe, bank_size=sizes[0]), job.unlabelled
+        job.setup, job.classes, job.prototypes, replace(job.recipe, bank_size=sizes[0], bank_share=1.0), job.unlabelled
     ).learner
     for size in sizes:
         largest.shrink_bank(size)
