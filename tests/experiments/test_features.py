@@ -118,7 +118,7 @@ def test_the_estimate_is_the_size_on_disk(setup: Setup, items: list[Item], tmp_p
     store.get(setup, items)
     stored = sum((store.path(setup, items) / name).stat().st_size - 128 for name in ("cls.npy", "patches.npy"))
     assert store.estimate(setup, len(items)) == stored
-    assert json.loads((store.path(setup, items) / "features.json").read_text())["grid"] == [8, 8]
+    assert json.loads((store.path(setup, items) / "features.json").read_text())["grid"] == [12, 12]
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_runs(
