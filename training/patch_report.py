@@ -2,9 +2,9 @@
 
     python training/patch_report.py src/piaa/assets/embedded [--size 96]
 
-For each front-end: of the patches whose middle lies on an object (in the inner 80% of its box), the share that is nearest
-to the object's own name and the share nearest to the name of any object in the image, by size; of the others, the second
-alone; cosine of patches within an image and between images; mAP of [CLS] and of text patches + max.
+For each front-end: of the patches whose middle lies on an object (in the inner 80% of its box), the share that is
+nearest to the object's own name and the share nearest to the name of any object in the image, by size; of the other
+patches, the second alone; cosine of patches within an image and between images; mAP of [CLS], of text patches + max.
 """
 
 from __future__ import annotations
