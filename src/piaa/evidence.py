@@ -190,29 +190,34 @@ class Evidence:
         if len(best) < len(rows["classes"]):
             columns = (columns[0][best], columns[1][best], columns[2][best])
         purifier = pvcl.PURIFIERS[recipe.purifier]
-        result = pvcl.learn_classifier(*columns, prototypes, purifier, recipe.purify_scale)
+        moments = self.patch_moments
+        background = (moments.total / moments.count.clamp(min=1), recipe.background) if recipe.background else None
+        result = pvcl.learn_classifier(*columns, prototypes, purifier, recipe.purify_scale, background)
         return replace(result, kept=best[result.kept])
 
     def scales(self, weight: Tensor, bias: Tensor, prototypes: Tensor, recipe: Recipe) -> Scales:
         """The scales of inference by the recipe's rule, from the spreads on the unlabelled images.
 
         Args:
-            weight: C x d, with bias C: the classifier over patches.
+            weight: C x d, with bias C: the classifier over patches; a row more is a background's.
             bias: C.
             prototypes: C x d, unit length, for the [CLS] scores.
             recipe: has the rule.
         """
         logit_spread = self.patch_moments.spread(weight, bias)
         inference = recipe.scales.inference_scale(logit_spread)
-        pooled_spread = self._pooled_spread(weight, bias, inference, paa.get_aggregator(recipe.aggregator))
+        aggregate = paa.get_aggregator(recipe.aggregator)
+        pooled_spread = self._pooled_spread(weight, bias, inference, aggregate, len(prototypes))
         return recipe.scales.resolve(logit_spread, pooled_spread, self.cls_moments.spread(prototypes))
 
-    def _pooled_spread(self, weight: Tensor, bias: Tensor, inference: float, aggregate: paa.Aggregator) -> float:
+    def _pooled_spread(
+        self, weight: Tensor, bias: Tensor, inference: float, aggregate: paa.Aggregator, classes: int
+    ) -> float:
         """Spread over classes of the pooled probabilities of eq. 12, on the sampled images."""
         patches = self.sample.patches
-        if patches is None or len(weight) < 2:
+        if patches is None or classes < 2:
             return 0.0
-        pooled = paa.pooled_probabilities(patches, weight, bias, inference, aggregate).double()
+        pooled = paa.pooled_probabilities(patches, weight, bias, inference, aggregate, classes).double()
         return float(pooled.var(dim=1, correction=0).mean().sqrt())
 
     def state_dict(self) -> dict[str, Tensor]:

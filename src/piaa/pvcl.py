@@ -6,6 +6,7 @@ Symbols: C classes, d embedding width, n patches, K bank size; t_c the unit-leng
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -222,7 +223,7 @@ class PVCLResult:
     """The learnt classifier and how it came about.
 
     Attributes:
-        weight: C x d, `bias`: C, the final classifier (eq. 4 of stage III).
+        weight: C x d, `bias`: C, the final classifier (eq. 4 of stage III); with a background one row more.
         temporary_weight: C x d, `temporary_bias`: C, the classifier of stage I.
         sizes_stage1: C int64, patches of each class after stage I; `sizes_stage2` after stage II.
         kept: m int64, rows of the bank's contents that stage II kept; `kept_classes`: m, the class of each.
@@ -240,11 +241,31 @@ class PVCLResult:
     fallbacks: dict[int, str]
 
 
-def closed_form(patches: Tensor, assignment: Tensor, weights: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
-    """Means (eq. 3, 8), pooled covariance (eq. 9), shrunk precision (eq. 10), classifier (eq. 4): C x d and C."""
+def gaussians(patches: Tensor, assignment: Tensor, weights: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
+    """Means C x d (eq. 3, 8) and the precision d x d that they share (eq. 9, 10)."""
     means = class_means(patches, assignment, weights, prototypes)
-    precision = shrunk_precision(pooled_covariance(patches, assignment, means), len(patches))
-    return linear_classifier(means, precision)
+    return means, shrunk_precision(pooled_covariance(patches, assignment, means), len(patches))
+
+
+def closed_form(patches: Tensor, assignment: Tensor, weights: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
+    """The classifier (eq. 4) of these Gaussians: C x d and C."""
+    return linear_classifier(*gaussians(patches, assignment, weights, prototypes))
+
+
+def with_background(means: Tensor, precision: Tensor, mean: Tensor, amount: float) -> tuple[Tensor, Tensor]:
+    """Eq. 4 with one class more, "anything else", whose mean is that of all patches: (C + 1) x d and C + 1.
+
+    Most patches show none of the C classes, and a softmax over these alone makes them share such a patch out.
+
+    Args:
+        means: C x d.
+        precision: d x d.
+        mean: d, of all unlabelled patches.
+        amount: how many classes' worth it counts, above 0.
+    """
+    weight, bias = linear_classifier(torch.cat([means, mean[None].to(means.dtype)]), precision)
+    bias[-1] += math.log(amount)
+    return weight, bias
 
 
 def learn_classifier(
@@ -254,6 +275,7 @@ def learn_classifier(
     prototypes: Tensor,
     purifier: Purifier = purify_by_margin,
     purify_scale: float = 1.0,
+    background: tuple[Tensor, float] | None = None,
 ) -> PVCLResult:
     """Algorithm 1 from the filled banks on: temporary classifier, purification, final classifier.
 
@@ -265,6 +287,7 @@ def learn_classifier(
         prototypes: C x d, unit length.
         purifier: stage II.
         purify_scale: s_gda, handed to the purifier.
+        background: mean of all patches (d) and how many classes' worth "anything else" counts; None: no such class.
     """
     number = len(prototypes)
     weight, bias = closed_form(patches, classes, confidence, prototypes)
@@ -274,7 +297,8 @@ def learn_classifier(
     ]
     pure = purifier.keep(_joined(chunks, patches.device), number)
     kept = pure.keep.nonzero().squeeze(1)
-    final = closed_form(patches[kept], pure.assignment[kept], pure.weights[kept], prototypes)
+    means, precision = gaussians(patches[kept], pure.assignment[kept], pure.weights[kept], prototypes)
+    final = with_background(means, precision, *background) if background else linear_classifier(means, precision)
     sizes1 = torch.bincount(classes, minlength=number)
     sizes2 = torch.bincount(pure.assignment[kept], minlength=number)
     claimed = torch.bincount(pure.assignment, minlength=number)

@@ -98,6 +98,7 @@ class Recipe:
             images K alone would let in nearly everything. 1: K alone, as published.
         text_scale: s_text, the softmax scale of stage I.
         purifier: a name of `piaa.pvcl.PURIFIERS`: what stage II keeps.
+        background: how many classes' worth "anything else" counts in eq. 11; 0: no such class, as published.
         purify_scale: s_gda, the softmax scale on the discriminant scores in stage II (`threshold` alone uses it).
         scales: the rule for the scales of inference.
         alpha: weight of the patch scores in eq. 13, 0 to 1.
@@ -110,6 +111,7 @@ class Recipe:
     text_scale: float = 60.0
     purifier: str = "margin"
     purify_scale: float = 1.0
+    background: float = 0.0
     scales: ScaleRule = field(default_factory=SpreadScales)
     alpha: float = 0.9
     aggregator: str = "max"
@@ -131,7 +133,7 @@ def _published(name: str, purify_scale: float, cls: float, patch: float) -> Reci
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("default", bank_share=0.05),
+        Recipe("default", bank_share=0.05, background=1.0),
         _published("voc", purify_scale=100.0, cls=80.0, patch=200.0),
         _published("coco", purify_scale=0.01, cls=80.0, patch=400.0),
         _published("nus", purify_scale=500.0, cls=10.0, patch=400.0),
