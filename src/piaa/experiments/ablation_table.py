@@ -143,4 +143,3 @@ def _cells(line: Line) -> tuple[str, ...]:
     small = [f"{p:.3f}" if p >= 0.001 else "< 0.001" for p in (d.p_value, line.q_value)]
     seeds = f"{line.better} of {line.seeds}"
     return (name, line.dataset, value, f"{d.value:+.2f}", interval, *small, seeds, line.verdict)
-

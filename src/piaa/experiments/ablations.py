@@ -210,9 +210,7 @@ def _learn(variant: Variant, evidence: Evidence, texts: Tensor, rows: dict[str, 
     return changed.standardised(weight, bias, moments) if variant.standardise_patches else (weight, bias)
 
 
-def _by_classifier(
-    variant: Variant, evidence: Evidence, learnt: changed.Affine
-) -> Callable[[Tensor, Tensor], Tensor]:
+def _by_classifier(variant: Variant, evidence: Evidence, learnt: changed.Affine) -> Callable[[Tensor, Tensor], Tensor]:
     """Eq. 11 by a learnt classifier, in the place of the text probabilities of stage I."""
     classes = evidence.bank.classes
     scale = variant.recipe.scales.inference_scale(evidence.patch_moments.spread(*learnt))

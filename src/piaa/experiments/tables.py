@@ -36,7 +36,9 @@ class Table:
 
 def build_table(spec: Spec, rows: Sequence[Row]) -> Table:
     """The table of an experiment from its rows."""
-    build = {"scale": _scale_table, "timing": _timing_table, "ablations": _ablation_table}.get(spec.kind, _methods_table)
+    build = {"scale": _scale_table, "timing": _timing_table, "ablations": _ablation_table}.get(
+        spec.kind, _methods_table
+    )
     header, lines = build(spec, rows)
     ours = tuple(any(row.row == line[0] for row in rows) or spec.kind != "methods" for line in lines)
     return Table(spec.name, spec.title, header, lines, ours, notes(rows))
