@@ -133,7 +133,7 @@ class Bench:
     def _harvest(
         self, variant: Variant, evidence: Evidence, probabilities: Callable[[Tensor, Tensor], Tensor]
     ) -> dict[str, Tensor]:
-        """Another pass over the unlabelled patches; probabilities are of (patches, their image's [CLS]), unit length."""
+        """Another pass over the unlabelled patches; `probabilities` takes (patches, their images' [CLS]), unit length."""
         bank = Bank(evidence.bank.classes, variant.recipe.bank_size, evidence.bank.dim)
         for encoded, indices in self._views(variant, True).batches():
             number, tokens, dim = encoded.patches.shape
@@ -204,7 +204,8 @@ def _learn(variant: Variant, evidence: Evidence, texts: Tensor, rows: dict[str, 
         mean = moments.total / moments.count
         weight, bias = changed.with_background(gaussians, mean, variant.background)
     if variant.prior:
-        bias = changed.with_priors(bias, gaussians.claimed, variant.prior)
+        own = changed.with_priors(bias[: len(texts)], gaussians.claimed, variant.prior)
+        bias = torch.cat([own, bias[len(texts) :]])
     if variant.text:
         weight, bias = changed.with_text((weight, bias), texts, moments, variant.text)
     return changed.standardised(weight, bias, moments) if variant.standardise_patches else (weight, bias)

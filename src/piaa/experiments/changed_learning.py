@@ -187,7 +187,11 @@ def with_background(gaussians: Gaussians, mean: Tensor, amount: float) -> Affine
 
 
 def with_text(learnt: Affine, prototypes: Tensor, moments: Moments, amount: float) -> Affine:
-    """The learnt logits of eq. 11 plus `amount` times the text logits x.t_c, both over their spread; C rows."""
+    """The learnt logits of eq. 11 plus `amount` times the text logits x.t_c, both over their spread.
+
+    A row of "anything else" gets the mean of the prototypes for its text.
+    """
     weight, bias = learnt
-    own, texts = moments.spread(weight, bias) or 1.0, moments.spread(prototypes) or 1.0
-    return weight / own + amount * prototypes.to(weight.dtype) / texts, bias / own
+    texts = torch.cat([prototypes, prototypes.mean(dim=0).expand(len(weight) - len(prototypes), -1)])
+    own, theirs = moments.spread(weight, bias) or 1.0, moments.spread(prototypes) or 1.0
+    return weight / own + amount * texts.to(weight.dtype) / theirs, bias / own

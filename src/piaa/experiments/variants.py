@@ -76,8 +76,8 @@ def variant_of(change: Mapping[str, Any], recipe: Recipe) -> Variant:
     """The variant that a line's `change` describes.
 
     Args:
-        change: fields of `Variant`, of `Recipe` (`alpha`, `aggregator`, ...) and of `SpreadScales` (`inference`, `patch`,
-            `cls`), by name.
+        change: fields of `Variant`, of `Recipe` (`alpha`, `aggregator`, ...) and of `SpreadScales` (`inference`,
+            `patch`, `cls`), by name.
         recipe: what is not changed.
 
     Raises:
