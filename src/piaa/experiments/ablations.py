@@ -133,7 +133,7 @@ class Bench:
     def _harvest(
         self, variant: Variant, evidence: Evidence, probabilities: Callable[[Tensor, Tensor], Tensor]
     ) -> dict[str, Tensor]:
-        """Another pass over the unlabelled patches; `probabilities` takes (patches, their images' [CLS]), unit length."""
+        """Another pass over the unlabelled patches; `probabilities` takes them and their images' [CLS], unit length."""
         bank = Bank(evidence.bank.classes, variant.recipe.bank_size, evidence.bank.dim)
         for encoded, indices in self._views(variant, True).batches():
             number, tokens, dim = encoded.patches.shape
