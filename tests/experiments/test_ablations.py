@@ -32,9 +32,8 @@ from piaa.recipes import get_recipe
 DEFAULT = get_recipe("default")
 SPEC = read_spec("ablations")
 CHANGES = {run.row: run.change for run in SPEC.runs}
-ON_THE_SAME_EMBEDDINGS = {
-    row: change for row, change in CHANGES.items() if change and not change.keys() & {"sizes", "front_end", "templates"}
-}
+ELSEWHERE = {"sizes", "front_end", "templates", "bank_size"}  # other embeddings; and 12 scenes fill no bank
+ON_THE_SAME_EMBEDDINGS = {row: change for row, change in CHANGES.items() if change and not change.keys() & ELSEWHERE}
 
 
 def gauss(*shape: int, seed: int = 0) -> Tensor:

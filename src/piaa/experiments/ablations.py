@@ -214,10 +214,11 @@ def _learn(variant: Variant, evidence: Evidence, texts: Tensor, rows: dict[str, 
 def _by_classifier(variant: Variant, evidence: Evidence, learnt: changed.Affine) -> Callable[[Tensor, Tensor], Tensor]:
     """Eq. 11 by a learnt classifier, in the place of the text probabilities of stage I."""
     classes = evidence.bank.classes
-    scale = variant.recipe.scales.inference_scale(evidence.patch_moments.spread(*learnt))
+    weight, bias = (part[:classes] for part in learnt)
+    scale = variant.recipe.scales.inference_scale(evidence.patch_moments.spread(weight, bias))
 
     def probabilities(unit: Tensor, cls: Tensor) -> Tensor:
-        return paa.patch_probabilities(unit, learnt[0][:classes], learnt[1][:classes], scale)
+        return paa.patch_probabilities(unit, weight, bias, scale)
 
     return probabilities
 
@@ -230,9 +231,9 @@ def _sample(evidence: Evidence) -> tuple[Tensor, Tensor]:
 
 
 def _scales(evidence: Evidence, patch: changed.Affine, cls: changed.Affine, variant: Variant) -> Scales:
-    """As `Evidence.scales`, with a background and [CLS] logits that have a bias."""
+    """As `Evidence.scales`, for [CLS] logits that have a bias; a background is no class and no part of a spread."""
     rule = variant.recipe.scales
-    spread = evidence.patch_moments.spread(*patch)
+    spread = evidence.patch_moments.spread(*(part[: len(cls[0])] for part in patch))
     first = Head(patch, cls, Scales(rule.inference_scale(spread), 1.0, 1.0), variant)
     pooled = first.pooled(_sample(evidence)[1]).double()
     pooled_spread = float(pooled.var(dim=1, correction=0).mean().sqrt())

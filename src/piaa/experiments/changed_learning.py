@@ -193,5 +193,6 @@ def with_text(learnt: Affine, prototypes: Tensor, moments: Moments, amount: floa
     """
     weight, bias = learnt
     texts = torch.cat([prototypes, prototypes.mean(dim=0).expand(len(weight) - len(prototypes), -1)])
-    own, theirs = moments.spread(weight, bias) or 1.0, moments.spread(prototypes) or 1.0
+    classes = len(prototypes)
+    own, theirs = moments.spread(weight[:classes], bias[:classes]) or 1.0, moments.spread(prototypes) or 1.0
     return weight / own + amount * texts.to(weight.dtype) / theirs, bias / own
