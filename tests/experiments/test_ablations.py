@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from piaa.experiments.variants import variant_of
 from piaa.metrics import compare, mean_average_precision
 from piaa.recipes import get_recipe
 
+PAGE = Path(__file__).parents[2] / "benchmarks" / "ablations_page.py"
 DEFAULT = get_recipe("default")
 SPEC = read_spec("ablations")
 CHANGES = {run.row: run.change for run in SPEC.runs}
@@ -299,3 +301,14 @@ def test_as_a_researcher_runs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     mean = sum(value["prompt ensemble", f"seed={seed}", "mAP"] for seed in (1, 2)) / 2
     assert f"| scenes | {mean:.1f} |" in found["| **prompt ensemble**"]
     assert " of 2 |" in found["| **prompt ensemble**"]
+    page = tmp_path / "page.md"
+    page.write_text("# Before\n<!-- table: begin -->\nold\n<!-- table: end -->\nafter\n")
+    monkeypatch.setattr("sys.argv", ["ablations_page.py", "results", str(page)])
+    for _ in range(2):  # the second time it replaces its own table
+        runpy.run_path(str(PAGE), run_name="__main__")
+    text = page.read_text()
+    assert text.startswith("# Before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert text.count("| prompt ensemble |") == 1
+    assert "Seeds: 1, 2." in text
