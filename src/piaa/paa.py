@@ -40,7 +40,31 @@ def max_over_patches(probabilities: Tensor) -> Tensor:
 Aggregator = Callable[[Tensor], Tensor]
 """Patch probabilities N x M x C (row-major over the grid) to N x C; each image by itself."""
 
-AGGREGATORS: dict[str, Aggregator] = {"max": max_over_patches}
+
+def mean_of_top(count: int) -> Aggregator:
+    """The aggregator that takes the mean of the `count` greatest probabilities of a class; 1 is the maximum."""
+
+    def aggregate(probabilities: Tensor) -> Tensor:
+        return probabilities.topk(min(count, probabilities.shape[1]), dim=1).values.mean(dim=1)
+
+    return aggregate
+
+
+def soft_maximum(sharpness: float) -> Aggregator:
+    """log(mean exp(sharpness p)) / sharpness over patches: the maximum for a great sharpness, the mean for a small."""
+
+    def aggregate(probabilities: Tensor) -> Tensor:
+        patches = torch.tensor(float(probabilities.shape[1]), dtype=probabilities.dtype)
+        return (torch.logsumexp(sharpness * probabilities, dim=1) - patches.log()) / sharpness
+
+    return aggregate
+
+
+AGGREGATORS: dict[str, Aggregator] = {
+    "max": max_over_patches,
+    **{f"mean-top-{count}": mean_of_top(count) for count in (2, 3, 5, 10)},
+    "soft-max-20": soft_maximum(20.0),
+}
 """By the name that a recipe gives; `piaa.extensions.register_aggregator` adds to them."""
 
 

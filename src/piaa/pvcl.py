@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -191,15 +192,24 @@ def _claim_by_margin(logits: Tensor, scale: float) -> Claims:
     return Claims(index[:, 0], best[:, 0] - best[:, -1])
 
 
-def _keep_better_half(claims: Claims, classes: int) -> Purified:
+def _keep_best(claims: Claims, classes: int, share: float) -> Purified:
     assignment, margin = claims.assignment, claims.certainty
     order = margin.argsort(descending=True, stable=True)
     order = order[assignment[order].argsort(stable=True)]
     count = torch.bincount(assignment, minlength=classes)
     rank = torch.arange(len(order), device=margin.device) - (count.cumsum(0) - count)[assignment[order]]
     keep = torch.zeros(len(order), dtype=torch.bool, device=margin.device)
-    keep[order] = rank < (count[assignment[order]] + 1) // 2
+    keep[order] = rank < torch.ceil(share * count.double())[assignment[order]]
     return Purified(assignment, torch.ones_like(margin), keep)
+
+
+def margin_purifier(share: float = 0.5) -> Purifier:
+    """Keep of each class the share (0 to 1) with the greater margin between the two best discriminant scores.
+
+    Stands in for eq. 7. Any rescaling keeps the same patches; a class with n of them keeps ceil(share n), so that none
+    empties; the scale has no part in it.
+    """
+    return Purifier(_claim_by_margin, partial(_keep_best, share=share))
 
 
 purify_by_threshold = Purifier(_claim_by_probability, _keep_above_threshold)
@@ -209,11 +219,8 @@ The std has divisor n - 1, so a class with one patch keeps none; at a large scal
 and the class keeps none either.
 """
 
-purify_by_margin = Purifier(_claim_by_margin, _keep_better_half)
-"""Keep of each class the half with the greater margin between the two best scores; any rescaling keeps the same.
-
-Stands in for eq. 7. A class with n patches keeps ceil(n / 2), so that none empties; the scale has no part in it.
-"""
+purify_by_margin = margin_purifier()
+"""The better half of each class: the default."""
 
 PURIFIERS: dict[str, Purifier] = {"margin": purify_by_margin, "threshold": purify_by_threshold}
 

@@ -46,7 +46,8 @@ def choose_datasets(
         if name == SCENES:
             count = images or DEFAULT_SCENES
             folder = scenes_root / f"seed-{seed}-{count}"
-            chosen.append(open_dataset(SCENES, folder, seed=seed, unlabelled=count, test=count))
+            drawn = open_dataset(SCENES, folder, seed=seed, unlabelled=count, test=count)
+            chosen.append(replace(drawn, seed=seed))
         elif name.upper() in NAMES:
             opened = open_dataset(NAMES[name.upper()], root)
             chosen.append(replace(opened, name=name.upper()))

@@ -11,6 +11,7 @@ import torch
 
 from piaa import metrics
 from piaa.experiments import pictures
+from piaa.experiments.ablations import ablations
 from piaa.experiments.job import Job
 from piaa.experiments.measure import finish, fused_at, learn, mean_ap
 from piaa.experiments.results import Row
@@ -105,5 +106,6 @@ KINDS: dict[str, Callable[[Job], list[Row]]] = {
     "sweep": sweep,
     "maps": maps,
     "retained": retained,
+    "ablations": ablations,
 }
 """By the name in a specification."""
