@@ -42,6 +42,11 @@ class Moments:
         self.total += other.total
         self.second += other.second
 
+    @property
+    def mean(self) -> Tensor:
+        """d, float64; 0 before any vector."""
+        return self.total / self.count.clamp(min=1)
+
     def spread(self, weight: Tensor, bias: Tensor | None = None) -> float:
         """Standard deviation over classes, within one vector, of the logits W x + b; the mean square over all vectors.
 
@@ -185,13 +190,12 @@ class Evidence:
     def learn(self, prototypes: Tensor, recipe: Recipe) -> pvcl.PVCLResult:
         """Stages I to III of algorithm 1 on the bank, as far as the recipe's share of it goes."""
         rows = self.bank.rows()
-        best = _best_of_each(rows["classes"], recipe.bank_limit(self.bank.seen, self.bank.classes))
+        best = best_of_each(rows["classes"], recipe.bank_limit(self.bank.seen, self.bank.classes))
         columns = (rows["patches"], rows["classes"], rows["confidence"])
         if len(best) < len(rows["classes"]):
             columns = (columns[0][best], columns[1][best], columns[2][best])
         purifier = pvcl.PURIFIERS[recipe.purifier]
-        moments = self.patch_moments
-        background = (moments.total / moments.count.clamp(min=1), recipe.background) if recipe.background else None
+        background = (self.patch_moments.mean, recipe.background) if recipe.background else None
         result = pvcl.learn_classifier(*columns, prototypes, purifier, recipe.purify_scale, background)
         return replace(result, kept=best[result.kept])
 
@@ -199,12 +203,13 @@ class Evidence:
         """The scales of inference by the recipe's rule, from the spreads on the unlabelled images.
 
         Args:
-            weight: C x d, with bias C: the classifier over patches; a row more is a background's.
+            weight: C x d, with bias C: the classifier over patches; a row more is a background's, which is
+                no class and no part of a spread.
             bias: C.
             prototypes: C x d, unit length, for the [CLS] scores.
             recipe: has the rule.
         """
-        logit_spread = self.patch_moments.spread(weight, bias)
+        logit_spread = self.patch_moments.spread(weight[: len(prototypes)], bias[: len(prototypes)])
         inference = recipe.scales.inference_scale(logit_spread)
         aggregate = paa.get_aggregator(recipe.aggregator)
         pooled_spread = self._pooled_spread(weight, bias, inference, aggregate, len(prototypes))
@@ -251,7 +256,7 @@ class Evidence:
             self.sample.keep(state["sample.key"], state["sample.image"], state["sample.cls"], state["sample.patches"])
 
 
-def _best_of_each(classes: Tensor, limit: int) -> Tensor:
+def best_of_each(classes: Tensor, limit: int) -> Tensor:
     """Rows of the first `limit` of each class, where rows are sorted by class and best first."""
     counts = torch.bincount(classes)
     rank = torch.arange(len(classes), device=classes.device) - (counts.cumsum(0) - counts)[classes]

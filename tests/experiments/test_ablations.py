@@ -34,7 +34,7 @@ PAGE = Path(__file__).parents[2] / "benchmarks" / "ablations_page.py"
 DEFAULT = get_recipe("default")
 SPEC = read_spec("ablations")
 CHANGES = {run.row: run.change for run in SPEC.runs}
-ELSEWHERE = {"sizes", "front_end", "templates", "bank_size"}  # other embeddings; and 12 scenes fill no bank
+ELSEWHERE = {"sizes", "front_end", "templates", "bank_share"}  # other embeddings; and 12 scenes fill no bank
 ON_THE_SAME_EMBEDDINGS = {row: change for row, change in CHANGES.items() if change and not change.keys() & ELSEWHERE}
 
 
@@ -97,7 +97,6 @@ def test_every_change_changes_scores_and_no_order_of_classes_does(row: str, job:
         {"share": 1.0 - 1e-7},
         {"gate": 1e-9},
         {"responsibility": 1e6},
-        {"background": 1e-30},
         {"text": 1e-9},
         {"prior": 1e-9},
         {"smoothing": 1e-9},
@@ -111,6 +110,13 @@ def test_a_change_that_goes_to_nothing_gives_the_method_back(
     variant = variant_of(change, DEFAULT)
     assert variant != variant_of({}, DEFAULT)
     assert torch.allclose(Bench(job).scores(variant), baseline, atol=1e-4 * float(baseline.max()))
+
+
+def test_a_background_that_goes_to_nothing_is_none(job: Job, baseline: Tensor) -> None:
+    bench = Bench(job)
+    nothing, none = (bench.scores(variant_of({"background": amount}, DEFAULT)) for amount in (1e-30, 0.0))
+    assert torch.allclose(nothing, none, atol=1e-4 * float(none.max()))
+    assert not torch.allclose(none, baseline, atol=1e-6)
 
 
 def test_the_mean_of_the_top_one_is_the_maximum() -> None:
@@ -203,7 +209,7 @@ def test_a_background_takes_what_no_class_wants(bank_rows: dict[str, Tensor], mo
     purify = lambda logits: pvcl.purify_by_margin(logits, 1.0)  # noqa: E731
     gaussians = changed.learn_in_rounds(bank_rows, bank_rows["texts"], purify, 1)
     mean = moments.total / moments.count
-    weight, bias = changed.with_background(gaussians, mean, 1.0)
+    weight, bias = pvcl.with_background(gaussians.means, gaussians.precision, mean, 1.0)
     assert weight.shape == (7, 12)
     assert torch.equal(weight[:6], pvcl.linear_classifier(gaussians.means, gaussians.precision)[0])
     assert int((mean.float() @ weight.T + bias).argmax()) == 6

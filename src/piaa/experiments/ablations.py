@@ -13,7 +13,7 @@ from piaa import metrics, paa, pvcl
 from piaa.bank import Bank
 from piaa.encoder import Encoded
 from piaa.engine import Learner, Setup
-from piaa.evidence import Evidence
+from piaa.evidence import Evidence, best_of_each
 from piaa.experiments import changed_learning as changed
 from piaa.experiments.features import Features
 from piaa.experiments.job import Job
@@ -117,7 +117,7 @@ class Bench:
     def _harvest_by_text(self, variant: Variant, evidence: Evidence, texts: Tensor) -> dict[str, Tensor]:
         """Stage I; from what is gathered already unless the variant fills the banks otherwise."""
         if variant.share == 1 and variant.gate == 0 and not variant.harvest_standardised:
-            return evidence.bank.rows()
+            return _limited(evidence.bank, variant)
         weight, bias, scale = texts, torch.zeros(len(texts)), variant.recipe.text_scale
         if variant.harvest_standardised:  # at the same spread, so that text_scale keeps its meaning
             spread = evidence.patch_moments.spread(weight)
@@ -144,7 +144,7 @@ class Bench:
             for part in pvcl.row_chunks(len(unit), bank.classes):
                 given = probabilities(unit[part], cls[part])
                 changed.offer_softly(bank, unit[part], given, variant.share, places[part])
-        return bank.rows()
+        return _limited(bank, variant)
 
     def _evidence(self, variant: Variant) -> Evidence:
         """Everything one pass remembers; the last one is kept, and that of the method as it is."""
@@ -181,6 +181,13 @@ class Bench:
         return Views(tuple(features), seen.smoothing)
 
 
+def _limited(bank: Bank, variant: Variant) -> dict[str, Tensor]:
+    """The bank's rows, as far as the recipe's share goes."""
+    rows = bank.rows()
+    best = best_of_each(rows["classes"], variant.recipe.bank_limit(bank.seen, bank.classes))
+    return {name: column[best] for name, column in rows.items()}
+
+
 def _learn(variant: Variant, evidence: Evidence, texts: Tensor, rows: dict[str, Tensor]) -> changed.Affine:
     """Stages I to III on a bank's rows, and what is added to eq. 4."""
     recipe, moments = variant.recipe, evidence.patch_moments
@@ -200,9 +207,8 @@ def _learn(variant: Variant, evidence: Evidence, texts: Tensor, rows: dict[str, 
         means if variant.responsibility else None,
     )  # fmt: skip
     weight, bias = pvcl.linear_classifier(gaussians.means, gaussians.precision)
-    if variant.background:
-        mean = moments.total / moments.count
-        weight, bias = changed.with_background(gaussians, mean, variant.background)
+    if recipe.background:
+        weight, bias = pvcl.with_background(gaussians.means, gaussians.precision, moments.mean, recipe.background)
     if variant.prior:
         own = changed.with_priors(bias[: len(texts)], gaussians.claimed, variant.prior)
         bias = torch.cat([own, bias[len(texts) :]])

@@ -46,10 +46,11 @@ def smooth(patches: Tensor, grid: tuple[int, int], amount: float) -> Tensor:
     unit = F.normalize(patches, dim=-1)
     if amount == 0:
         return unit
-    image = unit.mT.unflatten(-1, grid)
+    image = unit.mT.reshape(*unit.mT.shape[:-1], *grid)
     around = 9 * F.avg_pool2d(image, 3, 1, 1) - image
     count = 9 * F.avg_pool2d(image.new_ones(1, 1, *grid), 3, 1, 1) - 1
-    return ((1 - amount) * image + amount * around / count.clamp(min=1)).flatten(-2).mT
+    smoothed: Tensor = (1 - amount) * image + amount * around / count.clamp(min=1)
+    return smoothed.flatten(-2).mT
 
 
 def offer_softly(bank: Bank, patches: Tensor, probabilities: Tensor, share: float, provenance: Tensor) -> None:
@@ -114,7 +115,8 @@ def precision_of(covariance: Tensor, samples: int, shrinkage: float | None) -> T
         return pvcl.shrunk_precision(covariance, samples)
     dim = len(covariance)
     identity = torch.eye(dim, dtype=covariance.dtype)
-    return torch.linalg.inv((1 - shrinkage) * covariance + shrinkage * covariance.trace() / dim * identity)
+    inverse: Tensor = torch.linalg.inv((1 - shrinkage) * covariance + shrinkage * covariance.trace() / dim * identity)
+    return inverse
 
 
 def total_covariance(moments: Moments) -> Tensor:
@@ -170,20 +172,6 @@ def with_priors(bias: Tensor, claimed: Tensor, amount: float) -> Tensor:
     """
     share = (claimed.double() + 1) / (claimed.double() + 1).sum()
     return bias + amount * (share.log() - share.log().mean()).to(bias.dtype)
-
-
-def with_background(gaussians: Gaussians, mean: Tensor, amount: float) -> Affine:
-    """Eq. 4 with one class more, "anything else", whose mean is that of all unlabelled patches: C + 1 rows.
-
-    Args:
-        gaussians: of the C classes.
-        mean: d.
-        amount: how many classes' worth it counts, above 0.
-    """
-    means = torch.cat([gaussians.means, mean[None].to(gaussians.means.dtype)])
-    weight, bias = pvcl.linear_classifier(means, gaussians.precision)
-    bias[-1] += torch.tensor(amount).log()
-    return weight, bias
 
 
 def with_text(learnt: Affine, prototypes: Tensor, moments: Moments, amount: float) -> Affine:

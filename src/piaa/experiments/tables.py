@@ -41,7 +41,7 @@ def build_table(spec: Spec, rows: Sequence[Row]) -> Table:
     )
     header, lines = build(spec, rows)
     mine = [place for place, name in enumerate(header) if name.endswith("ours")]
-    ours = tuple(any(line[place] for place in mine) for line in lines)
+    ours = tuple(not mine or any(line[place] for place in mine) for line in lines)
     return Table(spec.name, spec.title, header, lines, ours, notes(rows))
 
 

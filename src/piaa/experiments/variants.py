@@ -32,7 +32,6 @@ class Variant:
         covariance: `bank`: of the kept patches about their means, eq. 9; `all`: of all unlabelled patches.
         shrinkage: share of the identity in the covariance; None is eq. 10.
         prior: weight of log(class share in the bank) in the bias, eq. 4.
-        background: how many classes' worth a class "anything else" counts in eq. 11; its mean is that of all patches.
         text: weight of the text logits beside the learnt ones in eq. 11, both in units of their spread.
         standardise_patches: whether each class's patch logits are standardised over all unlabelled patches.
         standardise_cls: the same for the [CLS] logits.
@@ -55,7 +54,6 @@ class Variant:
     covariance: str = "bank"
     shrinkage: float | None = None
     prior: float = 0.0
-    background: float = 0.0
     text: float = 0.0
     standardise_patches: bool = False
     standardise_cls: bool = False
