@@ -43,8 +43,8 @@ def test_fit_leaves_the_classifier_alone(world: Path) -> None:
     ]  # fmt: skip
     report = Recognizer.load(world / "demo.piaa").classifier_.report
     assert report["images"] == 40
-    assert report["patches"] == 40 * 144
-    assert sum(report["bank_sizes"]) <= 40 * 144
+    assert report["patches"] == 40 * 256
+    assert sum(report["bank_sizes"]) <= 40 * 256
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])

@@ -26,6 +26,9 @@ from piaa.recipes import Recipe, Scales, get_recipe, recipe_from_dict
 from piaa.text import resolve_templates, text_prototypes
 from piaa.thresholds import DEFAULT_RULE, RULES, Thresholds
 
+TRAINED = "trained"
+"""`image_size` that stands for the size a model was trained for."""
+
 
 class Recognizer:
     """Multi-label recognition without training and without labels (PIAA).
@@ -37,7 +40,8 @@ class Recognizer:
         front_end: `clip`, `sclip`, `itaclip` or `sc-clip`; None is the model's own: `sc-clip`, where it names no other.
         recipe: a name of `piaa.recipes.RECIPES`, or a `Recipe`.
         templates: a name of `piaa.text.TEMPLATE_SETS`, a template, or several.
-        image_size: side or (height, width) in pixels; None is the model's own.
+        image_size: side or (height, width) in pixels; None is a third more than the model was trained for, `trained`
+            is that size itself, as published.
         resize: `shortest`, `squash` or `pad`; None is the model's own.
         threshold_rule: a name of `piaa.thresholds.RULES`.
         device: `auto`, `cpu`, `cuda`, `mps`.
@@ -65,7 +69,7 @@ class Recognizer:
         front_end: str | None = None,
         recipe: str | Recipe = "default",
         templates: str | Sequence[str] = "published",
-        image_size: int | tuple[int, int] | None = None,
+        image_size: int | tuple[int, int] | str | None = None,
         resize: str | None = None,
         threshold_rule: str = DEFAULT_RULE,
         device: str = "auto",
@@ -289,7 +293,16 @@ class Recognizer:
     def _setup(self) -> Setup:
         model: LoadedModel = load_model(self.model, self.pretrained, device=self.device, precision=self.precision)
         front_end = get_front_end(self.front_end or model.front_end).name
-        return Setup(model, front_end, model.preprocess(self.image_size, self.resize), self.batch_size)
+        return Setup(model, front_end, model.preprocess(self._image_size(model), self.resize), self.batch_size)
+
+    def _image_size(self, model: LoadedModel) -> int | tuple[int, int]:
+        if self.image_size is None:
+            return model.larger_size
+        if isinstance(self.image_size, str):
+            if self.image_size != TRAINED:
+                raise InputError(f"image size {self.image_size!r}: give a number of pixels, or {TRAINED!r}")
+            return model.image_size
+        return self.image_size
 
     def _become(self, setup: Setup) -> None:
         self._setup_ = setup

@@ -55,7 +55,7 @@ def test_nothing_is_measured_twice(place: Path, monkeypatch: pytest.MonkeyPatch)
 def test_the_figures_are_those_of_piaa_eval(place: Path) -> None:
     """From stored float16 embeddings as from image files."""
     scenes = next((place / ".piaa" / "scenes").rglob("test.csv")).parent
-    recognizer = Recognizer(object_names()).fit(scenes / "unlabelled")
+    recognizer = Recognizer(object_names(), image_size="trained").fit(scenes / "unlabelled")
     truth = read_truth(scenes / "test.csv", object_names())
     direct = evaluate(recognizer.scorer(), recognizer.text_scales(), scenes / "test", truth)
     rows = {row.method: row.value for row in Results(place / "results").read() if row.experiment == "table2"}

@@ -317,3 +317,18 @@ def test_a_directory_can_name_its_own_front_end(open_clip_dir, tmp_path):
     assert Recognizer(["cat", "dog"], model=str(own), device="cpu").learner().setup.front_end == "itaclip"
     named = Recognizer(["cat", "dog"], model=str(own), front_end="clip", device="cpu")
     assert named.learner().setup.front_end == "clip"
+
+
+def test_the_default_input_is_a_third_larger_and_the_published_one_has_a_name(open_clip_dir):
+    from piaa.errors import InputError
+    from piaa.recognizer import Recognizer
+
+    def size(value):
+        return Recognizer(["cat", "dog"], model=str(open_clip_dir), image_size=value).learner().preprocess.image_size
+
+    assert size(None) == (80, 80)  # 64 * 4 / 3, in patches of 16
+    assert size("trained") == (64, 64)
+    assert size(96) == (96, 96)
+    assert size((32, 96)) == (32, 96)
+    with pytest.raises(InputError, match="image size 'huge': give a number of pixels, or 'trained'"):
+        size("huge")

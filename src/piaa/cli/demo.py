@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from piaa.cli.console import output, progress_bars, shows_errors
+from piaa.cli.console import SIZE_HELP, output, parse_size, progress_bars, shows_errors
 
 
 @shows_errors
@@ -24,7 +24,7 @@ def demo(
         str | None, typer.Option(help="Tag or checkpoint; 'random' for a trial without weights.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="default, or published-voc, -coco, -nus.")] = "default",
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels, a multiple of the patch.")] = None,
+    image_size: Annotated[str | None, typer.Option(help=SIZE_HELP)] = None,
     resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
@@ -36,7 +36,7 @@ def demo(
     from piaa.report.demo import write_demo_report
 
     options: dict[str, Any] = {"model": model, "pretrained": pretrained, "front_end": front_end, "recipe": recipe}
-    options |= {"image_size": image_size, "resize": resize, "device": device, "precision": precision}
+    options |= {"image_size": parse_size(image_size), "resize": resize, "device": device, "precision": precision}
     options |= {"batch_size": batch_size}
     with progress_bars() as stage:
         result = run_demo(out, seed, unlabelled=unlabelled, test=test, stage=stage, **options)

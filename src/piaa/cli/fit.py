@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli.console import console, progress_bars, show_notices, shows_errors
+from piaa.cli.console import SIZE_HELP, console, parse_size, progress_bars, show_notices, shows_errors
 
 
 @shows_errors
@@ -22,7 +22,7 @@ def fit(
     ] = None,
     recipe: Annotated[str, typer.Option(help="default, or published-voc, -coco, -nus.")] = "default",
     templates: Annotated[str, typer.Option(help="published, ensemble, or a template with {}.")] = "published",
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels, a multiple of the patch.")] = None,
+    image_size: Annotated[str | None, typer.Option(help=SIZE_HELP)] = None,
     resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
@@ -43,7 +43,7 @@ def fit(
         front_end=front_end,
         recipe=recipe,
         templates=templates,
-        image_size=image_size,
+        image_size=parse_size(image_size),
         resize=resize,
         device=device,
         precision=precision,

@@ -27,7 +27,7 @@ def reproduce(
         str | None, typer.Option(help="In place of every line's weights; 'random' needs none.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="default, published (the data set's own), or any by name.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side in pixels; else as trained, as the paper.")] = None,
     resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
     images: Annotated[int, typer.Option(min=0, help="At most so many of each split; 0: all (scenes: 2,000).")] = 0,
     seed: Annotated[int, typer.Option(help="Of the scenes.")] = 7,

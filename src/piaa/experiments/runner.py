@@ -30,7 +30,7 @@ class Place:
         features: folder of the stored embeddings.
         device: `auto`, `cpu`, `cuda`, `mps`.
         precision: `auto`, `fp32`, `bf16`, `fp16`.
-        image_size: side in pixels; None is the model's own.
+        image_size: side in pixels; None is the size that the model was trained for, the paper's.
         resize: `shortest`, `squash`, `pad`; None is the model's own.
         batch_size: images encoded together; no result depends on it.
         workers: threads that decode.

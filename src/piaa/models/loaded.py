@@ -17,6 +17,9 @@ from piaa.front_ends import DEFAULT_FRONT_END
 from piaa.preprocess import Preprocess, build_preprocess
 from piaa.towers import Tower
 
+ENLARGED = 4 / 3
+"""Side of the default input over the side that a model was trained for."""
+
 Tokenizer = Callable[[list[str]], Tensor]
 
 
@@ -63,6 +66,18 @@ class LoadedModel:
     def dtype(self) -> torch.dtype:
         """The precision of the image tower."""
         return self.tower.dtype
+
+    @property
+    def larger_size(self) -> tuple[int, int]:
+        """(height, width) in pixels of the default input: `ENLARGED` times the trained size, whole patches.
+
+        `benchmarks/resolution.py` measures what it gains; `--image-size trained` is the published size.
+        """
+        height, width = (
+            round(side * ENLARGED / step) * step
+            for side, step in zip(self.image_size, self.tower.patch_size, strict=True)
+        )
+        return height, width
 
     @property
     def embed_dim(self) -> int:
