@@ -202,7 +202,8 @@ def _learn(variant: Variant, evidence: Evidence, texts: Tensor, rows: dict[str, 
     weight, bias = pvcl.linear_classifier(gaussians.means, gaussians.precision)
     if variant.background:
         mean = moments.total / moments.count
-        weight, bias = changed.with_background(gaussians, mean, variant.background)
+        scale = recipe.scales.inference_scale(moments.spread(weight, bias))
+        weight, bias = changed.with_background(gaussians, mean, variant.background, scale)
     if variant.prior:
         own = changed.with_priors(bias[: len(texts)], gaussians.claimed, variant.prior)
         bias = torch.cat([own, bias[len(texts) :]])

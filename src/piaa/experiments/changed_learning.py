@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -172,17 +173,18 @@ def with_priors(bias: Tensor, claimed: Tensor, amount: float) -> Tensor:
     return bias + amount * (share.log() - share.log().mean()).to(bias.dtype)
 
 
-def with_background(gaussians: Gaussians, mean: Tensor, amount: float) -> Affine:
+def with_background(gaussians: Gaussians, mean: Tensor, amount: float, scale: float) -> Affine:
     """Eq. 4 with one class more, "anything else", whose mean is that of all unlabelled patches: C + 1 rows.
 
     Args:
         gaussians: of the C classes.
         mean: d.
         amount: how many classes' worth it counts, above 0.
+        scale: s_inf of the softmax in which it counts so much.
     """
     means = torch.cat([gaussians.means, mean[None].to(gaussians.means.dtype)])
     weight, bias = pvcl.linear_classifier(means, gaussians.precision)
-    bias[-1] += torch.tensor(amount).log()
+    bias[-1] += math.log(amount) / scale
     return weight, bias
 
 

@@ -78,7 +78,7 @@ class Spec:
 
         Lines that come to the same thing then (the four backbones of table 4, on one model) are measured once.
         """
-        given = {key: value for key, value in values.items() if value is not None}
+        given: dict[str, Any] = {key: value for key, value in values.items() if value is not None}
         seen: dict[tuple[str, ...], Run] = {}
         for run in self.runs:
             new = replace(run, **given)
