@@ -17,6 +17,7 @@ from piaa.experiments.spec import Run, Spec
 from piaa.front_ends import get_front_end
 from piaa.jobs import Progress
 from piaa.models import LoadedModel, load_model
+from piaa.runtimes import parse_engine
 
 Stage = Callable[[str], Progress]
 
@@ -34,6 +35,7 @@ class Place:
         resize: `shortest`, `squash`, `pad`; None is the model's own.
         batch_size: images encoded together; no result depends on it.
         workers: threads that decode.
+        engine: what runs the encoder; see `piaa.runtimes`.
     """
 
     results: Path
@@ -44,6 +46,7 @@ class Place:
     resize: str | None = None
     batch_size: int = 64
     workers: int = 2
+    engine: str = "eager"
 
 
 def jobs(spec: Spec, datasets: Sequence[Dataset], place: Place, stage: Stage | None = None) -> Iterator[Job]:
@@ -96,8 +99,10 @@ def reproduce(
 
 
 def _load(run: Run, place: Place) -> LoadedModel:
+    parse_engine(place.engine).check_installed()
     return load_model(run.model, run.pretrained or None, device=place.device, precision=place.precision)
 
 
 def _setup(model: LoadedModel, run: Run, place: Place) -> Setup:
-    return Setup(model, run.front_end, model.preprocess(place.image_size, place.resize), place.batch_size)
+    preprocess = model.preprocess(place.image_size, place.resize)
+    return Setup(model, run.front_end, preprocess, place.batch_size, place.engine)

@@ -84,7 +84,7 @@ def repair(patches: Tensor, outliers: Tensor, grid: tuple[int, int]) -> Tensor:
         outliers: `N x M`, bool.
         grid: (rows, columns), M = rows * columns.
     """
-    image = patches.mT.reshape(len(patches), -1, *grid)
+    image = patches.mT.reshape(patches.shape[0], -1, *grid)
     valid = (~outliers).to(patches.dtype).reshape(-1, 1, *grid)
 
     def around(values: Tensor) -> Tensor:  # the sum over the 3 x 3 window; the centre, an outlier, counts 0

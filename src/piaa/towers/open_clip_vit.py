@@ -48,7 +48,7 @@ class OpenClipTower(Tower):
     def embed(self, images: Tensor) -> tuple[Tensor, Grid]:  # noqa: D102 (the base class says it)
         grid = self.grid_of(images)
         patches = self.visual.conv1(images).flatten(2).transpose(1, 2)
-        cls = self.visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        cls = self.visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         cls_position, positions = self.visual.positional_embedding.to(patches.dtype).split(
             [1, len(self.visual.positional_embedding) - 1]
         )

@@ -71,7 +71,7 @@ class TimmTower(Tower):
         features = patch_embed.backbone(images) if hasattr(patch_embed, "backbone") else images
         tokens = patch_embed.proj(features).flatten(2).transpose(1, 2)
         tokens = getattr(patch_embed, "norm", torch.nn.Identity())(tokens)
-        prefix = tokens[:, :0] if trunk.cls_token is None else trunk.cls_token.expand(len(tokens), -1, -1)
+        prefix = tokens[:, :0] if trunk.cls_token is None else trunk.cls_token.expand(tokens.shape[0], -1, -1)
         if trunk.pos_embed is not None:
             own = 0 if trunk.no_embed_class else prefix.shape[1]
             prefix_positions, positions = trunk.pos_embed[0].split([own, trunk.pos_embed.shape[1] - own])
