@@ -44,11 +44,14 @@ def export_onnx(encoder: Encoder, size: tuple[int, int], path: Path) -> None:
         ModelError: when the tower or the front-end does something that no graph can hold.
     """
     examples = torch.zeros(2, 3, *size)
+    fixed = copy.deepcopy(encoder).eval()
+    fixed.tower.fix_positions(fixed.tower.grid_of(examples))
+    fixed(examples)  # rotary positions are kept from the last call
     images = torch.export.Dim("images", min=1, max=MOST_IMAGES)
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
-                copy.deepcopy(EncoderGraph(encoder)).eval(),
+                EncoderGraph(fixed),
                 (examples,),
                 dynamo=True,
                 verbose=False,
