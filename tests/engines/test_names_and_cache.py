@@ -63,7 +63,7 @@ def test_a_graph_is_named_by_everything_that_is_in_it(tower, fingerprint):
 
     other_activation = build_tower(small_visual(act_layer=nn.GELU))
     assert model_fingerprint(other_activation.visual) == fingerprint  # the weights alone do not tell
-    own = replace(FRONT_ENDS["clip"], patches=lambda tower, trace: FRONT_ENDS["sclip"](tower, trace))
+    own = replace(FRONT_ENDS["clip"], patches=FRONT_ENDS["sclip"].patches)
     others = [
         name(front_end="sclip"), name(front_end=own), name(fingerprint="0"), name(size=(96, 64)),
         name(tower=other_activation),
