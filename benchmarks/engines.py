@@ -2,8 +2,8 @@
 
     python benchmarks/engines.py --write docs/engines.md
 
-Rates: random ViT-B/16 at 224 and the embedded model, all engines in turns in one run, so that what else the machine does
-meets all alike. mAP: fit and evaluation on drawn scenes with the embedded model, all of it in the engine.
+Rates: random ViT-B/16 at 224 and the embedded model, all engines in turns in one run, so that what else the machine
+does meets all alike. mAP: fit and evaluation on drawn scenes with the embedded model, all of it in the engine.
 """
 
 from __future__ import annotations
