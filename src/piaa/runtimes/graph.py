@@ -60,14 +60,20 @@ def export_onnx(encoder: Encoder, size: tuple[int, int], path: Path) -> None:
                 dynamic_shapes=({0: images},),
             )
     except Exception as error:
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
         raise ModelError(
             f"front-end {encoder.front_end.name!r} on a {type(encoder.tower).__name__} cannot be exported as one "
-            f"graph ({reason}); use --engine eager or compile"
+            f"graph ({_reason(error)}); use --engine eager or compile"
         ) from error
     if program is None:  # the exporter's type says so, for its other ways of being called
         raise ModelError("the exporter gave no graph; use --engine eager")
     program.save(str(path))
+
+
+def _reason(error: BaseException) -> str:
+    """What lies at the root, in one line: the exporter wraps it in pages of advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
 
 
 @contextlib.contextmanager
