@@ -24,9 +24,10 @@ from piaa.bench.output import machine_line, markdown, replace_between_markers, s
 from piaa.bench.timing import Spread, in_turns, ratio
 from piaa.encoder import Encoded, Encoder, ImageEncoder
 from piaa.errors import PiaaError
-from piaa.evaluate import evaluate
+from piaa.evaluate import Evaluation, evaluate
 from piaa.front_ends import FRONT_ENDS
 from piaa.inputs import batches, iterate
+from piaa.metrics.compare import compare
 from piaa.models import LoadedModel, load_model
 from piaa.recognizer import Recognizer
 from piaa.runtimes.auto import relative_difference
@@ -40,6 +41,7 @@ from piaa.truth import read_truth
 
 EAGER, EAGER_BF16 = "eager", "eager, bf16"
 MODELS = ("ViT-B-16", "embedded")
+RESAMPLES = 200
 
 
 def main() -> None:
@@ -138,25 +140,34 @@ def differences(found: Encoded, expected: Encoded) -> dict[str, Any]:
 
 
 def precision_of(engines: list[str], front_end: str, root: Path) -> list[dict[str, Any]]:
-    """mAP of fit and evaluation in each engine, percent, and what it loses against eager float32."""
+    """mAP of fit and evaluation in each engine, percent, and what it loses against eager float32, with its interval."""
     rows: list[dict[str, Any]] = []
+    baseline = None
     for engine in (EAGER, *engines):
-        options: dict[str, Any] = {"engine": engine, "precision": "fp32"}
-        if engine == EAGER_BF16:
-            options = {"engine": EAGER, "precision": "bf16"}
-        recognizer = Recognizer(object_names(), front_end=front_end, device="cpu", **options)
         try:
-            recognizer.fit(root / "unlabelled")
+            measured = evaluated(engine, front_end, root)
         except PiaaError as error:
             rows.append({"engine": engine, "error": str(error)})
             continue
-        scorer = recognizer.scorer()
-        truth = read_truth(root / "truth.csv", scorer.label_names)
-        measured = evaluate(scorer, recognizer.text_scales(), root / "test", truth).summary(resamples=0)["map"]
-        lost = {f"{m}_lost": rows[0][m] - measured[m] if rows else 0.0 for m in ("piaa", "cls")}
-        rows.append({"engine": engine, "piaa": measured["piaa"], "cls": measured["cls"], **lost})
-        print(json.dumps(rows[-1]), flush=True)
+        baseline = measured if baseline is None else baseline
+        row: dict[str, Any] = {"engine": engine}
+        for method in ("piaa", "cls"):
+            paired = compare(measured.scores[method], baseline.scores[method], measured.labels, resamples=RESAMPLES)
+            lost = {"median": 0 - paired.difference, "low": 0 - paired.high, "high": 0 - paired.low}
+            row |= {method: 100 * paired.value, f"{method}_lost": {key: 100 * value for key, value in lost.items()}}
+        rows.append(row)
+        print(json.dumps(row), flush=True)
     return rows
+
+
+def evaluated(engine: str, front_end: str, root: Path) -> Evaluation:
+    """A recognizer fitted and evaluated in one engine."""
+    options = {"engine": EAGER, "precision": "bf16"} if engine == EAGER_BF16 else {"engine": engine}
+    options = {"precision": "fp32"} | options
+    recognizer = Recognizer(object_names(), front_end=front_end, device="cpu", **options).fit(root / "unlabelled")
+    scorer = recognizer.scorer()
+    truth = read_truth(root / "truth.csv", scorer.label_names)
+    return evaluate(scorer, recognizer.text_scales(), root / "test", truth)
 
 
 def report(result: dict[str, Any]) -> str:
@@ -192,11 +203,11 @@ def rates_table(rows: list[dict[str, Any]]) -> str:
 
 def map_table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        [row["engine"], *(f"{row[key]:.2f}" for key in ("piaa", "piaa_lost", "cls", "cls_lost"))]
+        [row["engine"], *(cell for m in ("piaa", "cls") for cell in (f"{row[m]:.2f}", spread(row[f"{m}_lost"])))]
         for row in rows
         if "error" not in row
     ]
-    return markdown((["engine", "PIAA mAP", "lost", "[CLS] mAP", "lost"], lines))
+    return markdown((["engine", "PIAA mAP", "lost (95% interval)", "[CLS] mAP", "lost (95% interval)"], lines))
 
 
 if __name__ == "__main__":
