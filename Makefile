@@ -28,6 +28,7 @@ check: $(VENV)/.installed
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed
+	$(BIN)/piaa bench
 	$(BIN)/python benchmarks/recipes.py
 	$(BIN)/python benchmarks/embedded.py --seeds 11 12 13
 

@@ -13,11 +13,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
-from piaa.demo import run_demo
+from piaa.demo import DemoResult, run_demo
 from piaa.evaluate import METHOD_NAMES
+from piaa.metrics import f1
+from piaa.thresholds import RULES
 
 
 def main() -> None:
@@ -33,10 +36,21 @@ def main() -> None:
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
             result = run_demo(folder, seed, unlabelled=arguments.unlabelled, test=arguments.test, **options)
-            runs.append(result.metrics)
+            runs.append(result.metrics | {"rules": by_rule(result)})
     show(runs)
     if arguments.out:
         arguments.out.write_text(json.dumps(runs, indent=2) + "\n")
+
+
+def by_rule(result: DemoResult) -> dict[str, dict[str, float]]:
+    """F1 of PIAA's labels by every rule that learns thresholds without labels, percent."""
+    scores, labels = result.evaluation.scores["piaa"], result.evaluation.labels
+    found = {}
+    for rule in RULES:
+        _, _, thresholds = result.learner.finish(rule)
+        marks = f1(torch.from_numpy(thresholds.decide(scores.double().numpy())), labels)
+        found[rule] = {"cf1": 100 * marks.cf1, "of1": 100 * marks.of1}
+    return found
 
 
 def show(runs: list[dict]) -> None:
@@ -50,6 +64,9 @@ def show(runs: list[dict]) -> None:
     marks = Table("labels decided by", "CF1", "OF1", title="F1 of PIAA's labels, %")
     for rule in runs[0]["f1"]:
         marks.add_row(rule, *(cell([run["f1"][rule][key] for run in runs]) for key in ("cf1", "of1")))
+    marks.add_section()
+    for rule in runs[0]["rules"]:
+        marks.add_row(f"rule {rule}", *(cell([run["rules"][rule][key] for run in runs]) for key in ("cf1", "of1")))
     Console().print(table, marks)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from problems import VARIANTS, Problem, make_problem
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file
@@ -80,12 +81,12 @@ def main() -> None:
     for name, setting in VARIANTS.items():
         rows[name] = [compare(make_problem(setting, 1000 + seed)) for seed in range(arguments.seeds)]
     methods = list(next(iter(rows.values()))[0])
-    table = Table("problem", *methods, title="mAP, percent; the best in bold")
+    table = Table("problem", *methods, box=box.MARKDOWN)
     for name, outcomes in rows.items():
         means = [sum(outcome[method] for outcome in outcomes) / len(outcomes) for method in methods]
         best = f"{max(means):.1f}"
         cells = [f"{mean:.1f}" for mean in means]
-        table.add_row(name, *(f"[bold]{cell}[/bold]" if cell == best else cell for cell in cells))
+        table.add_row(name, *(f"**{cell}**" if cell == best else cell for cell in cells))
     Console(width=max(Console().width, 150)).print(table)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from problems import VARIANTS, Problem, make_problem
 from recipes import ROOT, fit_and_score, read_golden
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -54,7 +55,7 @@ def main() -> None:
     every = [outcome for several in outcomes.values() for outcome in several]
     methods = list(every[0])
     console = Console(width=max(Console().width, 150))
-    summary = Table("rule", "CP", "CR", "CF1", "OP", "OR", "OF1", title="percent, mean over all problems")
+    summary = Table("rule", "CP", "CR", "CF1", "OP", "OR", "OF1", box=box.MARKDOWN)
     for method in methods:
         means = (
             100 * sum(getattr(o[method], name) for o in every) / len(every)
@@ -62,7 +63,7 @@ def main() -> None:
         )
         summary.add_row(method + (" (default)" if method == DEFAULT_RULE else ""), *(f"{mean:.1f}" for mean in means))
     console.print(summary)
-    table = Table("problem", *methods, title="CF1 / OF1, percent")
+    table = Table("problem", *methods, box=box.MARKDOWN)
     for name, several in outcomes.items():
         cells = (
             " / ".join(

@@ -43,8 +43,8 @@ def test_fit_leaves_the_classifier_alone(world: Path) -> None:
     ]  # fmt: skip
     report = Recognizer.load(world / "demo.piaa").classifier_.report
     assert report["images"] == 40
-    assert report["patches"] == 40 * 64
-    assert sum(report["bank_sizes"]) <= 40 * 64
+    assert report["patches"] == 40 * 256
+    assert sum(report["bank_sizes"]) <= 40 * 256
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
@@ -92,7 +92,7 @@ def test_eval_and_explain(world: Path, tmp_path: Path) -> None:
     numbers = tmp_path / "numbers.json"
     run("eval", world / "test", "--classifier", world / "demo.piaa", "--truth", world / "truth.csv", "--out", numbers)
     written = json.loads(numbers.read_text())
-    assert set(written["map"]) == {"cls", "text_patch", "paa", "pvcl", "piaa"}
+    assert set(written["map"]) == {"cls", "text_patch", "text_scaled", "paa", "pvcl", "piaa"}
     assert written["images"] == 24
     photo = next((world / "test").glob("*.jpg"))
     run("explain", photo, "--classifier", world / "demo.piaa", "--out", tmp_path / "heat.png")

@@ -1,7 +1,10 @@
 """Train the embedded model: CLIP's contrastive loss on (drawn scene, caption) pairs, through the [CLS] token alone.
 
-    python training/draw_shards.py --single-large 30000 --single 70000 --pair 50000 --scene 70000
-    python training/train_embedded.py --images 1000000
+    python training/draw_shards.py --side 64 --out .work/shards64 --single-large 30000 --single 70000 ...
+    python training/train_embedded.py --image-size 64 --shards .work/shards64 --images 500000
+    python training/train_embedded.py --init .work/run/export --run .work/run96 --shards .work/shards96 ...
+
+All commands are in docs/embedded-model.md.
 
 Checkpoints every `--save-every` images to `--run` and resumes from the newest one; the curve goes to `curve.jsonl`.
 The loss sees images and captions alone. No patch is ever compared with a text but by the reported measures, which no
@@ -259,6 +262,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--locality", type=float, default=3.0, help="weight of the patches' far attention in the loss")
     parser.add_argument("--radius", type=int, default=1, help="how many patches away is still near")
     parser.add_argument("--forget", type=float, default=0.5, help="share of images whose [CLS] forgets")
+    parser.add_argument("--image-size", type=int, help="side in pixels, for a first run on smaller images")
     parser.add_argument("--no-compile", action="store_true")
     return parser.parse_args()
 
@@ -266,6 +270,8 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     arguments = parse()
     config = json.loads((HERE / "config.json").read_text())
+    if arguments.image_size:
+        config["model_cfg"]["vision_cfg"]["image_size"] = arguments.image_size
     arguments.run.mkdir(parents=True, exist_ok=True)
     model, used = build_model(config, arguments.seed)
     text = Text(used, config["model_cfg"]["text_cfg"]["context_length"])

@@ -105,9 +105,22 @@ class Bank:
         if n == 0:
             return
         confidence, classes = probabilities.max(dim=1)
-        entropy = pvcl.entropy(probabilities)
+        self.offer(patches, classes, pvcl.entropy(probabilities), confidence, provenance)
+
+    def offer(
+        self, patches: Tensor, classes: Tensor, entropy: Tensor, confidence: Tensor, provenance: Tensor | None = None
+    ) -> None:
+        """Offer patches to classes that the caller has chosen; the same patch may be offered to several.
+
+        Args:
+            patches: n x d, unit length.
+            classes: n int64, the class each is offered to.
+            entropy: n, not negative; a class keeps the least.
+            confidence: n, carried along: the patch's weight in stage I.
+            provenance: n x 2 int64, as in `update`.
+        """
         finite = torch.isfinite(entropy) & torch.isfinite(patches.sum(dim=1))
-        self.seen += n
+        self.seen += len(patches)
         self.rejected += int((~finite).sum())
         enters = finite & (entropy <= self._worst.to(entropy.device)[classes])
         index = enters.nonzero().squeeze(1)

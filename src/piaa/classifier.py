@@ -34,8 +34,8 @@ class Classifier:
 
     Attributes:
         labels: the C classes, in the order of the rows below.
-        weight: C x d, float (eq. 4 of stage III).
-        bias: C, float.
+        weight: C x d, float (eq. 4 of stage III); one row more stands for anything else.
+        bias: as many numbers as `weight` has rows.
         prototypes: C x d, float, unit length: the text prototypes.
         statistics: further tensors by name, of any shape and type.
         thresholds: arrays of a `piaa.thresholds.Thresholds` by name, each with C rows.
@@ -228,9 +228,9 @@ def _faults(classifier: Classifier) -> Iterator[str]:
     labels, weight = classifier.labels, classifier.weight
     if not labels or not all(isinstance(label, Label) and isinstance(label.name, str) for label in labels):
         yield "it has no class names"
-    if weight.ndim != 2 or weight.shape[0] != len(labels) or weight.shape[1] < 1:
+    if weight.ndim != 2 or weight.shape[0] not in (len(labels), len(labels) + 1) or weight.shape[1] < 1:
         yield f"{len(labels)} classes, but weight is {_shape(weight)}"
-    for name, wanted in (("bias", weight.shape[:1]), ("prototypes", weight.shape)):
+    for name, wanted in (("bias", weight.shape[:1]), ("prototypes", (len(labels), weight.shape[1]))):
         if getattr(classifier, name).shape != wanted:
             yield f"{name} is {_shape(getattr(classifier, name))}, wanted {' x '.join(map(str, wanted))}"
     for name, array in classifier.thresholds.items():

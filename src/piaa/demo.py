@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from piaa.engine import Learner
 from piaa.evaluate import Evaluation, evaluate
 from piaa.jobs import fit_job, tag_job
 from piaa.recognizer import Recognizer
@@ -34,6 +35,7 @@ class DemoResult:
     metrics: dict[str, Any]
     evaluation: Evaluation
     recognizer: Recognizer
+    learner: Learner
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -100,7 +102,7 @@ def run_demo(
     aside = out / ".metrics.json.partial"
     aside.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     os.replace(aside, out / "metrics.json")
-    return DemoResult(out, numbers, result, recognizer, seconds)
+    return DemoResult(out, numbers, result, recognizer, learner, seconds)
 
 
 @contextmanager

@@ -176,8 +176,8 @@ class Scorer:
     Args:
         setup: model, front-end, preprocessing.
         label_names: C names.
-        weight: C x d.
-        bias: C.
+        weight: C x d, or a row more for anything else.
+        bias: C, or one more.
         prototypes: C x d, unit length.
         scales: of the three softmaxes.
         alpha: of eq. 13.
@@ -240,5 +240,5 @@ class Scorer:
         """For one image: p of eq. 11 as C x rows x columns, and its scores C."""
         encoded = self.encode(self.preprocess(image)[None])
         unit = torch.nn.functional.normalize(encoded.patches[0], dim=-1)
-        p = paa.patch_probabilities(unit, self.weight, self.bias, self.scales.inference)
+        p = paa.patch_probabilities(unit, self.weight, self.bias, self.scales.inference)[:, : len(self.label_names)]
         return p.T.reshape(len(self.label_names), *encoded.grid), self.score_encoded(encoded)[0]

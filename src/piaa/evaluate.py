@@ -21,10 +21,12 @@ from piaa.recipes import Scales
 from piaa.summary import summarise
 from piaa.truth import Truth
 
-METHODS = ("cls", "text_patch", "paa", "pvcl", "piaa")
+CLS_SCALE, TEXT_SCALE = 80.0, 60.0  # of the published baselines' softmaxes: [CLS], text patches
+METHODS = ("cls", "text_patch", "text_scaled", "paa", "pvcl", "piaa")
 METHOD_NAMES = {
     "cls": "[CLS] softmax",
     "text_patch": "text patches + max",
+    "text_scaled": "text patches + max, our scale",
     "paa": "PAA on text patches",
     "pvcl": "PVCL patches + max",
     "piaa": "PIAA (PVCL + PAA)",
@@ -71,6 +73,9 @@ class Evaluation:
 def method_scores(scorer: Scorer, encoded: Encoded, text_scales: Scales) -> dict[str, Tensor]:
     """Scores N x C of PIAA and of everything it is made of, from the same embeddings.
 
+    `cls` and `text_patch` are the published baselines at their published scales; `text_scaled` is the latter at the
+    scale that the recipe measures, so that what the scale alone gains is seen.
+
     Args:
         scorer: the fitted one.
         encoded: embeddings of N images.
@@ -79,10 +84,13 @@ def method_scores(scorer: Scorer, encoded: Encoded, text_scales: Scales) -> dict
     text, none = scorer.prototypes, torch.zeros(len(scorer.label_names))
     cls, pool = F.normalize(encoded.cls, dim=-1), paa.get_aggregator(scorer.aggregator)
     return {
-        "cls": paa.cls_scores(cls, text, text_scales.cls),
-        "text_patch": paa.pooled_probabilities(encoded.patches, text, none, text_scales.inference, pool),
+        "cls": paa.cls_scores(cls, text, CLS_SCALE),
+        "text_patch": paa.pooled_probabilities(encoded.patches, text, none, TEXT_SCALE),
+        "text_scaled": paa.pooled_probabilities(encoded.patches, text, none, text_scales.inference, pool),
         "paa": paa.image_scores(encoded.cls, encoded.patches, text, none, text, text_scales, scorer.alpha, pool),
-        "pvcl": paa.pooled_probabilities(encoded.patches, scorer.weight, scorer.bias, scorer.scales.inference, pool),
+        "pvcl": paa.pooled_probabilities(
+            encoded.patches, scorer.weight, scorer.bias, scorer.scales.inference, pool, len(text)
+        ),
         "piaa": scorer.score_encoded(encoded),
     }
 

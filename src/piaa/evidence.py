@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -39,6 +41,11 @@ class Moments:
         self.count += other.count
         self.total += other.total
         self.second += other.second
+
+    @property
+    def mean(self) -> Tensor:
+        """d, float64; 0 before any vector."""
+        return self.total / self.count.clamp(min=1)
 
     def spread(self, weight: Tensor, bias: Tensor | None = None) -> float:
         """Standard deviation over classes, within one vector, of the logits W x + b; the mean square over all vectors.
@@ -181,33 +188,41 @@ class Evidence:
         return int(self.cls_moments.count)
 
     def learn(self, prototypes: Tensor, recipe: Recipe) -> pvcl.PVCLResult:
-        """Stages I to III of algorithm 1 on the bank."""
+        """Stages I to III of algorithm 1 on the bank, as far as the recipe's share of it goes."""
         rows = self.bank.rows()
+        best = best_of_each(rows["classes"], recipe.bank_limit(self.bank.seen, self.bank.classes))
+        columns = (rows["patches"], rows["classes"], rows["confidence"])
+        if len(best) < len(rows["classes"]):
+            columns = (columns[0][best], columns[1][best], columns[2][best])
         purifier = pvcl.PURIFIERS[recipe.purifier]
-        return pvcl.learn_classifier(
-            rows["patches"], rows["classes"], rows["confidence"], prototypes, purifier, recipe.purify_scale
-        )
+        background = (self.patch_moments.mean, recipe.background) if recipe.background else None
+        result = pvcl.learn_classifier(*columns, prototypes, purifier, recipe.purify_scale, background)
+        return replace(result, kept=best[result.kept])
 
     def scales(self, weight: Tensor, bias: Tensor, prototypes: Tensor, recipe: Recipe) -> Scales:
         """The scales of inference by the recipe's rule, from the spreads on the unlabelled images.
 
         Args:
-            weight: C x d, with bias C: the classifier over patches.
+            weight: C x d, with bias C: the classifier over patches; a row more is a background's, which is
+                no class and no part of a spread.
             bias: C.
             prototypes: C x d, unit length, for the [CLS] scores.
             recipe: has the rule.
         """
-        logit_spread = self.patch_moments.spread(weight, bias)
+        logit_spread = self.patch_moments.spread(weight[: len(prototypes)], bias[: len(prototypes)])
         inference = recipe.scales.inference_scale(logit_spread)
-        pooled_spread = self._pooled_spread(weight, bias, inference, paa.get_aggregator(recipe.aggregator))
+        aggregate = paa.get_aggregator(recipe.aggregator)
+        pooled_spread = self._pooled_spread(weight, bias, inference, aggregate, len(prototypes))
         return recipe.scales.resolve(logit_spread, pooled_spread, self.cls_moments.spread(prototypes))
 
-    def _pooled_spread(self, weight: Tensor, bias: Tensor, inference: float, aggregate: paa.Aggregator) -> float:
+    def _pooled_spread(
+        self, weight: Tensor, bias: Tensor, inference: float, aggregate: paa.Aggregator, classes: int
+    ) -> float:
         """Spread over classes of the pooled probabilities of eq. 12, on the sampled images."""
         patches = self.sample.patches
-        if patches is None or len(weight) < 2:
+        if patches is None or classes < 2:
             return 0.0
-        pooled = paa.pooled_probabilities(patches, weight, bias, inference, aggregate).double()
+        pooled = paa.pooled_probabilities(patches, weight, bias, inference, aggregate, classes).double()
         return float(pooled.var(dim=1, correction=0).mean().sqrt())
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -239,3 +254,10 @@ class Evidence:
         self.sample = Sample(int(state["sample.size"]))
         if "sample.patches" in state:
             self.sample.keep(state["sample.key"], state["sample.image"], state["sample.cls"], state["sample.patches"])
+
+
+def best_of_each(classes: Tensor, limit: int) -> Tensor:
+    """Rows of the first `limit` of each class, where rows are sorted by class and best first."""
+    counts = torch.bincount(classes)
+    rank = torch.arange(len(classes), device=classes.device) - (counts.cumsum(0) - counts)[classes]
+    return (rank < limit).nonzero().squeeze(1)

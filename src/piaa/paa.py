@@ -40,7 +40,31 @@ def max_over_patches(probabilities: Tensor) -> Tensor:
 Aggregator = Callable[[Tensor], Tensor]
 """Patch probabilities N x M x C (row-major over the grid) to N x C; each image by itself."""
 
-AGGREGATORS: dict[str, Aggregator] = {"max": max_over_patches}
+
+def mean_of_top(count: int) -> Aggregator:
+    """The aggregator that takes the mean of the `count` greatest probabilities of a class; 1 is the maximum."""
+
+    def aggregate(probabilities: Tensor) -> Tensor:
+        return probabilities.topk(min(count, probabilities.shape[1]), dim=1).values.mean(dim=1)
+
+    return aggregate
+
+
+def soft_maximum(sharpness: float) -> Aggregator:
+    """log(mean exp(sharpness p)) / sharpness over patches: the maximum for a great sharpness, the mean for a small."""
+
+    def aggregate(probabilities: Tensor) -> Tensor:
+        patches = torch.tensor(float(probabilities.shape[1]), dtype=probabilities.dtype)
+        return (torch.logsumexp(sharpness * probabilities, dim=1) - patches.log()) / sharpness
+
+    return aggregate
+
+
+AGGREGATORS: dict[str, Aggregator] = {
+    "max": max_over_patches,
+    **{f"mean-top-{count}": mean_of_top(count) for count in (2, 3, 5, 10)},
+    "soft-max-20": soft_maximum(20.0),
+}
 """By the name that a recipe gives; `piaa.extensions.register_aggregator` adds to them."""
 
 
@@ -73,18 +97,25 @@ def fuse(patch: Tensor, cls: Tensor, alpha: float) -> Tensor:
 
 
 def pooled_probabilities(
-    patches: Tensor, weight: Tensor, bias: Tensor, scale: float, aggregate: Aggregator = max_over_patches
+    patches: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    scale: float,
+    aggregate: Aggregator = max_over_patches,
+    classes: int | None = None,
 ) -> Tensor:
     """Eq. 11 and the maximum of eq. 12 for N x M x d raw patches, chunk by chunk over images: N x C.
 
-    Patches are brought to unit length. No N x M x C tensor is made; one image's M x C is the least.
+    Patches are brought to unit length. No N x M x C tensor is made; one image's M x C is the least. Of the rows of
+    `weight` those from `classes` (C) on stand for anything else: they take their part of eq. 11 and are left out.
     """
     images, tokens, _ = patches.shape
+    classes = len(weight) if classes is None else classes
     step = max(1, CHUNK // max(tokens * len(weight), 1))
-    pooled = patches.new_empty(images, len(weight), dtype=weight.dtype)
+    pooled = patches.new_empty(images, classes, dtype=weight.dtype)
     for start in range(0, images, step):
         unit = F.normalize(patches[start : start + step].to(weight.dtype), dim=-1)
-        pooled[start : start + step] = aggregate(patch_probabilities(unit, weight, bias, scale))
+        pooled[start : start + step] = aggregate(patch_probabilities(unit, weight, bias, scale)[..., :classes])
     return pooled
 
 
@@ -103,7 +134,8 @@ def image_scores(
     Args:
         cls: N x d, raw [CLS] embeddings.
         patches: N x M x d, raw patch embeddings.
-        weight: C x d, with bias C: the classifier over patches (text prototypes and 0 for PAA without PVCL).
+        weight: C x d, with bias C: the classifier over patches (text prototypes and 0 for PAA without PVCL). One row
+            more stands for anything else: it takes its part of eq. 11 and is then left out.
         bias: C.
         prototypes: C x d, unit length.
         scales: of the three softmaxes.
@@ -113,6 +145,6 @@ def image_scores(
     Returns:
         N x C, 0 to 1, each row with the sum 1.
     """
-    pooled = pooled_probabilities(patches, weight, bias, scales.inference, aggregate)
+    pooled = pooled_probabilities(patches, weight, bias, scales.inference, aggregate, len(prototypes))
     whole = cls_scores(F.normalize(cls.to(prototypes.dtype), dim=-1), prototypes, scales.cls)
     return fuse(patch_scores(pooled, scales.patch), whole, alpha)

@@ -6,8 +6,10 @@ Symbols: C classes, d embedding width, n patches, K bank size; t_c the unit-leng
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -62,8 +64,10 @@ def class_means(patches: Tensor, assignment: Tensor, weights: Tensor, fallback: 
     weights = weights.to(torch.float64)
     total = weights.new_zeros(classes).index_add_(0, assignment, weights)
     sums = weights.new_zeros(fallback.shape)
-    for rows in row_chunks(*patches.shape):
-        sums.index_add_(0, assignment[rows], patches[rows] * weights[rows, None])
+    narrow = weights.to(fallback.dtype)
+    for rows in row_chunks(*patches.shape):  # a piece in the fallback's precision, the pieces together in float64
+        weighted = patches[rows].to(fallback.dtype) * narrow[rows, None]
+        sums += torch.zeros_like(fallback).index_add_(0, assignment[rows], weighted)
     means = sums / total.clamp(min=torch.finfo(torch.float64).tiny)[:, None]
     return torch.where(total[:, None] > 0, means, fallback.to(torch.float64)).to(fallback.dtype)
 
@@ -188,15 +192,24 @@ def _claim_by_margin(logits: Tensor, scale: float) -> Claims:
     return Claims(index[:, 0], best[:, 0] - best[:, -1])
 
 
-def _keep_better_half(claims: Claims, classes: int) -> Purified:
+def _keep_best(claims: Claims, classes: int, share: float) -> Purified:
     assignment, margin = claims.assignment, claims.certainty
     order = margin.argsort(descending=True, stable=True)
     order = order[assignment[order].argsort(stable=True)]
     count = torch.bincount(assignment, minlength=classes)
     rank = torch.arange(len(order), device=margin.device) - (count.cumsum(0) - count)[assignment[order]]
     keep = torch.zeros(len(order), dtype=torch.bool, device=margin.device)
-    keep[order] = rank < (count[assignment[order]] + 1) // 2
+    keep[order] = rank < torch.ceil(share * count.double())[assignment[order]]
     return Purified(assignment, torch.ones_like(margin), keep)
+
+
+def margin_purifier(share: float = 0.5) -> Purifier:
+    """Keep of each class the share (0 to 1) with the greater margin between the two best discriminant scores.
+
+    Stands in for eq. 7. Any rescaling keeps the same patches; a class with n of them keeps ceil(share n), so that none
+    empties; the scale has no part in it.
+    """
+    return Purifier(_claim_by_margin, partial(_keep_best, share=share))
 
 
 purify_by_threshold = Purifier(_claim_by_probability, _keep_above_threshold)
@@ -206,11 +219,8 @@ The std has divisor n - 1, so a class with one patch keeps none; at a large scal
 and the class keeps none either.
 """
 
-purify_by_margin = Purifier(_claim_by_margin, _keep_better_half)
-"""Keep of each class the half with the greater margin between the two best scores; any rescaling keeps the same.
-
-Stands in for eq. 7. A class with n patches keeps ceil(n / 2), so that none empties; the scale has no part in it.
-"""
+purify_by_margin = margin_purifier()
+"""The better half of each class: the default."""
 
 PURIFIERS: dict[str, Purifier] = {"margin": purify_by_margin, "threshold": purify_by_threshold}
 
@@ -220,7 +230,7 @@ class PVCLResult:
     """The learnt classifier and how it came about.
 
     Attributes:
-        weight: C x d, `bias`: C, the final classifier (eq. 4 of stage III).
+        weight: C x d, `bias`: C, the final classifier (eq. 4 of stage III); with a background one row more.
         temporary_weight: C x d, `temporary_bias`: C, the classifier of stage I.
         sizes_stage1: C int64, patches of each class after stage I; `sizes_stage2` after stage II.
         kept: m int64, rows of the bank's contents that stage II kept; `kept_classes`: m, the class of each.
@@ -238,11 +248,31 @@ class PVCLResult:
     fallbacks: dict[int, str]
 
 
-def closed_form(patches: Tensor, assignment: Tensor, weights: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
-    """Means (eq. 3, 8), pooled covariance (eq. 9), shrunk precision (eq. 10), classifier (eq. 4): C x d and C."""
+def gaussians(patches: Tensor, assignment: Tensor, weights: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
+    """Means C x d (eq. 3, 8) and the precision d x d that they share (eq. 9, 10)."""
     means = class_means(patches, assignment, weights, prototypes)
-    precision = shrunk_precision(pooled_covariance(patches, assignment, means), len(patches))
-    return linear_classifier(means, precision)
+    return means, shrunk_precision(pooled_covariance(patches, assignment, means), len(patches))
+
+
+def closed_form(patches: Tensor, assignment: Tensor, weights: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
+    """The classifier (eq. 4) of these Gaussians: C x d and C."""
+    return linear_classifier(*gaussians(patches, assignment, weights, prototypes))
+
+
+def with_background(means: Tensor, precision: Tensor, mean: Tensor, amount: float) -> tuple[Tensor, Tensor]:
+    """Eq. 4 with one class more, "anything else", whose mean is that of all patches: (C + 1) x d and C + 1.
+
+    Most patches show none of the C classes, and a softmax over these alone makes them share such a patch out.
+
+    Args:
+        means: C x d.
+        precision: d x d.
+        mean: d, of all unlabelled patches.
+        amount: how many classes' worth it counts, above 0.
+    """
+    weight, bias = linear_classifier(torch.cat([means, mean[None].to(means.dtype)]), precision)
+    bias[-1] += math.log(amount)
+    return weight, bias
 
 
 def learn_classifier(
@@ -252,6 +282,7 @@ def learn_classifier(
     prototypes: Tensor,
     purifier: Purifier = purify_by_margin,
     purify_scale: float = 1.0,
+    background: tuple[Tensor, float] | None = None,
 ) -> PVCLResult:
     """Algorithm 1 from the filled banks on: temporary classifier, purification, final classifier.
 
@@ -263,6 +294,7 @@ def learn_classifier(
         prototypes: C x d, unit length.
         purifier: stage II.
         purify_scale: s_gda, handed to the purifier.
+        background: mean of all patches (d) and how many classes' worth "anything else" counts; None: no such class.
     """
     number = len(prototypes)
     weight, bias = closed_form(patches, classes, confidence, prototypes)
@@ -272,7 +304,8 @@ def learn_classifier(
     ]
     pure = purifier.keep(_joined(chunks, patches.device), number)
     kept = pure.keep.nonzero().squeeze(1)
-    final = closed_form(patches[kept], pure.assignment[kept], pure.weights[kept], prototypes)
+    means, precision = gaussians(patches[kept], pure.assignment[kept], pure.weights[kept], prototypes)
+    final = with_background(means, precision, *background) if background else linear_classifier(means, precision)
     sizes1 = torch.bincount(classes, minlength=number)
     sizes2 = torch.bincount(pure.assignment[kept], minlength=number)
     claimed = torch.bincount(pure.assignment, minlength=number)

@@ -6,10 +6,14 @@ settings, tuned per data set, stay available by name for comparison.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from piaa.errors import InputError
+
+MIN_BANK = 64
+"""A mean over fewer patches is too uncertain, however pure they are."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,12 @@ class Recipe:
 
     Attributes:
         name: what `--recipe` calls it.
-        bank_size: K, patches that a class keeps in stage I (eq. 6).
+        bank_size: K, patches that a class keeps in stage I at most (eq. 6).
+        bank_share: of all patches that came, counted per class, the share that a class keeps at most; with few
+            images K alone would let in nearly everything. 1: K alone, as published.
         text_scale: s_text, the softmax scale of stage I.
         purifier: a name of `piaa.pvcl.PURIFIERS`: what stage II keeps.
+        background: how many classes' worth "anything else" counts in eq. 11; 0: no such class, as published.
         purify_scale: s_gda, the softmax scale on the discriminant scores in stage II (`threshold` alone uses it).
         scales: the rule for the scales of inference.
         alpha: weight of the patch scores in eq. 13, 0 to 1.
@@ -100,12 +107,18 @@ class Recipe:
 
     name: str
     bank_size: int = 512
+    bank_share: float = 1.0
     text_scale: float = 60.0
     purifier: str = "margin"
     purify_scale: float = 1.0
+    background: float = 0.0
     scales: ScaleRule = field(default_factory=SpreadScales)
     alpha: float = 0.9
     aggregator: str = "max"
+
+    def bank_limit(self, patches: int, classes: int) -> int:
+        """Patches that a class keeps once `patches` have come: K, or its share of them, `MIN_BANK` at least."""
+        return min(self.bank_size, max(MIN_BANK, math.ceil(self.bank_share * patches / classes)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a classifier's settings."""
@@ -120,7 +133,7 @@ def _published(name: str, purify_scale: float, cls: float, patch: float) -> Reci
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("default"),
+        Recipe("default", bank_share=0.05, background=1.0),
         _published("voc", purify_scale=100.0, cls=80.0, patch=200.0),
         _published("coco", purify_scale=0.01, cls=80.0, patch=400.0),
         _published("nus", purify_scale=500.0, cls=10.0, patch=400.0),

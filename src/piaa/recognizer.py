@@ -17,6 +17,7 @@ from piaa.classifier import Classifier
 from piaa.engine import Learner, Scorer, Setup
 from piaa.errors import ImageError, InputError
 from piaa.explain import Explanation
+from piaa.front_ends import get_front_end
 from piaa.inputs import batches, iterate
 from piaa.labels import Label, parse_labels
 from piaa.models import EMBEDDED, LoadedModel, load_model
@@ -26,7 +27,8 @@ from piaa.runtimes import parse_engine
 from piaa.text import resolve_templates, text_prototypes
 from piaa.thresholds import DEFAULT_RULE, RULES, Thresholds
 
-DEFAULT_FRONT_END = "sc-clip"
+TRAINED = "trained"
+"""`image_size` that stands for the size a model was trained for."""
 
 
 class Recognizer:
@@ -36,10 +38,11 @@ class Recognizer:
         labels: class names, each `name`, `name: synonym, synonym` or a `Label`.
         model: `embedded`, an open_clip name, `local-dir:PATH` or a path; see `piaa.models.load_model`.
         pretrained: tag or checkpoint of an open_clip name.
-        front_end: `clip`, `sclip`, `itaclip` or `sc-clip`.
+        front_end: `clip`, `sclip`, `itaclip` or `sc-clip`; None is the model's own: `sc-clip`, where it names no other.
         recipe: a name of `piaa.recipes.RECIPES`, or a `Recipe`.
         templates: a name of `piaa.text.TEMPLATE_SETS`, a template, or several.
-        image_size: side or (height, width) in pixels; None is the model's own.
+        image_size: side or (height, width) in pixels; None is a third more than the model was trained for, `trained`
+            is that size itself, as published.
         resize: `shortest`, `squash` or `pad`; None is the model's own.
         threshold_rule: a name of `piaa.thresholds.RULES`.
         device: `auto`, `cpu`, `cuda`, `mps`.
@@ -65,10 +68,10 @@ class Recognizer:
         *,
         model: str = EMBEDDED,
         pretrained: str | None = None,
-        front_end: str = DEFAULT_FRONT_END,
+        front_end: str | None = None,
         recipe: str | Recipe = "default",
         templates: str | Sequence[str] = "published",
-        image_size: int | tuple[int, int] | None = None,
+        image_size: int | tuple[int, int] | str | None = None,
         resize: str | None = None,
         threshold_rule: str = DEFAULT_RULE,
         device: str = "auto",
@@ -304,8 +307,18 @@ class Recognizer:
     def _setup(self) -> Setup:
         parse_engine(self.engine).check_installed()  # before a model is loaded
         model: LoadedModel = load_model(self.model, self.pretrained, device=self.device, precision=self.precision)
-        preprocess = model.preprocess(self.image_size, self.resize)
-        return Setup(model, self.front_end, preprocess, self.batch_size, self.engine)
+        front_end = get_front_end(self.front_end or model.front_end).name
+        preprocess = model.preprocess(self._image_size(model), self.resize)
+        return Setup(model, front_end, preprocess, self.batch_size, self.engine)
+
+    def _image_size(self, model: LoadedModel) -> int | tuple[int, int]:
+        if self.image_size is None:
+            return model.larger_size
+        if isinstance(self.image_size, str):
+            if self.image_size != TRAINED:
+                raise InputError(f"image size {self.image_size!r}: give a number of pixels, or {TRAINED!r}")
+            return model.image_size
+        return self.image_size
 
     def _become(self, setup: Setup) -> None:
         self._setup_ = setup

@@ -104,7 +104,7 @@ def test_models_in_processes_of_their_own(tmp_path):
     small = ("--models", "embedded", "no-such-model", "--batch-size", 2, "--repeats", 1, "--threads", 1)
     shown = run(*small, "--front-end", "itaclip", "--out", out, "--write", page)
     good, bad = json.loads(out.read_text())["models"]
-    assert (good["grid"], good["depth"]) == ([8, 8], 12)
+    assert (good["grid"], good["depth"]) == ([12, 12], 12)
     assert good["image_parameters"] < good["parameters"]
     assert set(good["seconds_per_image"]) == {"bare", "itaclip"}
     assert all(positive(value) for value in good["seconds_per_image"].values())

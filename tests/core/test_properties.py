@@ -223,3 +223,33 @@ def test_ap_by_size_leaves_other_sizes_out() -> None:
     assert found["small"] == pytest.approx(0.5)
     assert found["large"] == pytest.approx(1.0)
     assert np.isnan(found["medium"])
+
+
+def test_a_background_takes_its_part_and_is_left_out() -> None:
+    random = torch.Generator().manual_seed(5)
+    patches, weight = torch.randn(3, 7, 6, generator=random), torch.randn(5, 6, generator=random)
+    bias, none = torch.randn(5, generator=random), torch.zeros(4)
+    with_it = paa.pooled_probabilities(patches, weight, bias, 2.0, classes=4)
+    unit = torch.nn.functional.normalize(patches, dim=-1)
+    torch.testing.assert_close(with_it, paa.patch_probabilities(unit, weight, bias, 2.0)[..., :4].amax(dim=1))
+    assert (with_it < paa.pooled_probabilities(patches, weight[:4], bias[:4], 2.0)).all()
+    far = torch.cat([bias[:4], torch.tensor([-1e9])])
+    torch.testing.assert_close(
+        paa.pooled_probabilities(patches, weight, far, 2.0, classes=4),
+        paa.pooled_probabilities(patches, weight[:4], bias[:4], 2.0),
+    )
+    assert paa.pooled_probabilities(patches, weight[:4], none, 2.0).shape == (3, 4)
+
+
+def test_the_background_is_the_gaussian_of_all_patches() -> None:
+    """Its discriminant is eq. 4 with the mean of all patches, and `amount` classes' worth of prior."""
+    random = torch.Generator().manual_seed(6)
+    means, mean = torch.randn(4, 6, generator=random), torch.randn(6, generator=random)
+    precision = torch.eye(6, dtype=torch.float64) * 2
+    weight, bias = pvcl.with_background(means, precision, mean, 3.0)
+    plain_weight, plain_bias = pvcl.linear_classifier(means, precision)
+    torch.testing.assert_close(weight[:4], plain_weight)
+    torch.testing.assert_close(weight[4], 2 * mean)
+    shift = torch.log(torch.tensor(4 / 5))  # the uniform prior is over one class more
+    torch.testing.assert_close(bias[:4], plain_bias + shift)
+    torch.testing.assert_close(bias[4], -(mean @ mean) - torch.log(torch.tensor(5.0)) + torch.log(torch.tensor(3.0)))

@@ -107,4 +107,5 @@ def test_parts_of_qkv_are_those_of_the_whole(visual):
     q, k, v = tower.qkv(5, tokens, grid)
     for whole, part in zip((k, v), tower.keys_values(5, tokens, grid), strict=True):
         torch.testing.assert_close(part, whole)
-    torch.testing.assert_close(tower.prefix_queries(5, tokens[:, :1]), q[:, :, :1])
+    expected = F.scaled_dot_product_attention(q, k, v)[:, :, :1]
+    torch.testing.assert_close(tower.cls_attention(5, tokens, grid), expected)

@@ -105,6 +105,9 @@ def test_a_changed_byte_is_found(setup: Setup, items: list[Item], tmp_path: Path
     (path / "patches.npy").write_bytes(content)
     with pytest.raises(InputError, match=r"patches\.npy: its checksum is wrong; delete the folder"):
         store.verify(path)
+    with pytest.raises(InputError, match=r"patches\.npy: its checksum is wrong"):
+        FeatureStore(tmp_path, verify=True).get(setup, items)
+    store.get(setup, items)
     (path / "patches.npy").write_bytes(content[:50])
     with pytest.raises(InputError, match="damaged embeddings"):
         store.get(setup, items)
@@ -115,7 +118,7 @@ def test_the_estimate_is_the_size_on_disk(setup: Setup, items: list[Item], tmp_p
     store.get(setup, items)
     stored = sum((store.path(setup, items) / name).stat().st_size - 128 for name in ("cls.npy", "patches.npy"))
     assert store.estimate(setup, len(items)) == stored
-    assert json.loads((store.path(setup, items) / "features.json").read_text())["grid"] == [8, 8]
+    assert json.loads((store.path(setup, items) / "features.json").read_text())["grid"] == [12, 12]
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_runs(

@@ -28,7 +28,8 @@ ROW = Row(
 
 def test_every_specification_can_be_read() -> None:
     assert spec_names() == [
-        "table1", "table2", "table3", "table4", "table5", "table6", "figure1", "figure4", "figure5", "figure6",
+        "table1", "table2", "table3", "table4", "table5", "table6", "ablations",
+        "figure1", "figure4", "figure5", "figure6",
     ]  # fmt: skip
     for name in spec_names():
         spec = read_spec(name)

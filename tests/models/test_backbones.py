@@ -127,6 +127,23 @@ def test_timm_towers_at_another_size(name):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("name", ["EVA02-B-16", "EVA02-L-14", "ViT-B-16-SigLIP"])
+def test_parts_of_qkv_are_those_of_the_whole(name):
+    tower = build_tower(build_visual(name, layers=2))
+    tokens, grid = tower.embed(torch.randn(2, 3, *tower.image_size, generator=torch.Generator().manual_seed(1)))
+    q, k, v = tower.qkv(1, tokens, grid)
+    for whole, part in zip((k, v), tower.keys_values(1, tokens, grid), strict=True):
+        torch.testing.assert_close(part, whole)
+    if tower.prefix_tokens:
+        expected = nn.functional.scaled_dot_product_attention(q, k, v)[:, :, :1]
+        torch.testing.assert_close(tower.cls_attention(1, tokens, grid), expected)
+    one, other = v, k
+    halves = tower.attention_out(1, one) + tower.attention_out(1, other)
+    affine = torch.allclose(2 * tower.attention_out(1, 0.5 * (one + other)), halves, rtol=1e-3, atol=1e-4)
+    assert affine == tower.affine_out
+
+
+@torch.no_grad()
 def test_rotary_positions_enter_queries_and_keys_of_patches_alone():
     """SC-CLIP passes patches without [CLS]; they must turn as they do beside it."""
     tower = build_tower(build_visual("EVA02-B-16", layers=2))

@@ -1,6 +1,7 @@
 """One model, however it came: the same tower, the same text, the same fingerprint."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -302,3 +303,32 @@ def test_the_fingerprint_sees_every_weight(clip):
 def test_importing_piaa_models_does_not_import_open_clip():
     code = "import sys, piaa.models; sys.exit(any(m in sys.modules for m in ('open_clip', 'timm')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_directory_can_name_its_own_front_end(open_clip_dir, tmp_path):
+    from piaa.recognizer import Recognizer
+
+    assert load_model(str(open_clip_dir), device="cpu").front_end == "sc-clip"
+    own = tmp_path / "own"
+    shutil.copytree(open_clip_dir, own)
+    config = json.loads((own / "open_clip_config.json").read_text())
+    (own / "open_clip_config.json").write_text(json.dumps({**config, "piaa": {"front_end": "itaclip"}}))
+    assert load_model(str(own), device="cpu").front_end == "itaclip"
+    assert Recognizer(["cat", "dog"], model=str(own), device="cpu").learner().setup.front_end == "itaclip"
+    named = Recognizer(["cat", "dog"], model=str(own), front_end="clip", device="cpu")
+    assert named.learner().setup.front_end == "clip"
+
+
+def test_the_default_input_is_a_third_larger_and_the_published_one_has_a_name(open_clip_dir):
+    from piaa.errors import InputError
+    from piaa.recognizer import Recognizer
+
+    def size(value):
+        return Recognizer(["cat", "dog"], model=str(open_clip_dir), image_size=value).learner().preprocess.image_size
+
+    assert size(None) == (80, 80)  # 64 * 4 / 3, in patches of 16
+    assert size("trained") == (64, 64)
+    assert size(96) == (96, 96)
+    assert size((32, 96)) == (32, 96)
+    with pytest.raises(InputError, match="image size 'huge': give a number of pixels, or 'trained'"):
+        size("huge")

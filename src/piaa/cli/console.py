@@ -19,6 +19,14 @@ ENGINE_HELP = "eager, compile, openvino, onnxruntime or auto; openvino:bf16, ope
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+SIZE_HELP = "Side in pixels, a multiple of the patch; 'trained' is the model's own, else a third more."
+
+
+def parse_size(text: str | None) -> int | str | None:
+    """What `--image-size` was given: a number, or a word that `Recognizer` knows."""
+    return int(text) if text and text.isdecimal() else text
+
+
 def shows_errors(command: F) -> F:
     """A command whose `PiaaError`s are shown as one message, with exit code 1."""
 

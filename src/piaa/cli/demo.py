@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from piaa.cli.console import ENGINE_HELP, output, progress_bars, shows_errors
+from piaa.cli.console import ENGINE_HELP, SIZE_HELP, output, parse_size, progress_bars, shows_errors
 
 
 @shows_errors
@@ -16,13 +16,15 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for images, classifier, metrics and report.")] = Path("demo-output"),
     unlabelled: Annotated[int, typer.Option(min=1, help="Images to learn from.")] = 2000,
     test: Annotated[int, typer.Option(min=1, help="Images to evaluate on.")] = 2000,
-    front_end: Annotated[str, typer.Option(help="clip, sclip, itaclip or sc-clip.")] = "sc-clip",
+    front_end: Annotated[
+        str | None, typer.Option(help="clip, sclip, itaclip or sc-clip; else the model's own.")
+    ] = None,
     model: Annotated[str, typer.Option(help="'embedded', an open_clip name, 'local-dir:PATH' or a path.")] = "embedded",
     pretrained: Annotated[
         str | None, typer.Option(help="Tag or checkpoint; 'random' for a trial without weights.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="default, or published-voc, -coco, -nus.")] = "default",
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels, a multiple of the patch.")] = None,
+    image_size: Annotated[str | None, typer.Option(help=SIZE_HELP)] = None,
     resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
@@ -35,7 +37,7 @@ def demo(
     from piaa.report.demo import write_demo_report
 
     options: dict[str, Any] = {"model": model, "pretrained": pretrained, "front_end": front_end, "recipe": recipe}
-    options |= {"image_size": image_size, "resize": resize, "device": device, "precision": precision}
+    options |= {"image_size": parse_size(image_size), "resize": resize, "device": device, "precision": precision}
     options |= {"engine": engine, "batch_size": batch_size}
     with progress_bars() as stage:
         result = run_demo(out, seed, unlabelled=unlabelled, test=test, stage=stage, **options)

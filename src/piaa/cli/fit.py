@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli.console import ENGINE_HELP, console, progress_bars, show_notices, shows_errors
+from piaa.cli.console import (
+    ENGINE_HELP,
+    SIZE_HELP,
+    console,
+    parse_size,
+    progress_bars,
+    show_notices,
+    shows_errors,
+)
 
 
 @shows_errors
@@ -17,10 +25,12 @@ def fit(
     out: Annotated[Path, typer.Option(help="The classifier file to write, such as animals.piaa.")],
     model: Annotated[str, typer.Option(help="'embedded', an open_clip name, 'local-dir:PATH' or a path.")] = "embedded",
     pretrained: Annotated[str | None, typer.Option(help="Tag or checkpoint file of an open_clip name.")] = None,
-    front_end: Annotated[str, typer.Option(help="clip, sclip, itaclip or sc-clip.")] = "sc-clip",
+    front_end: Annotated[
+        str | None, typer.Option(help="clip, sclip, itaclip or sc-clip; else the model's own.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="default, or published-voc, -coco, -nus.")] = "default",
     templates: Annotated[str, typer.Option(help="published, ensemble, or a template with {}.")] = "published",
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels, a multiple of the patch.")] = None,
+    image_size: Annotated[str | None, typer.Option(help=SIZE_HELP)] = None,
     resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
@@ -42,7 +52,7 @@ def fit(
         front_end=front_end,
         recipe=recipe,
         templates=templates,
-        image_size=image_size,
+        image_size=parse_size(image_size),
         resize=resize,
         device=device,
         precision=precision,

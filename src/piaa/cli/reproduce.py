@@ -27,7 +27,7 @@ def reproduce(
         str | None, typer.Option(help="In place of every line's weights; 'random' needs none.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="default, published (the data set's own), or any by name.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side in pixels; else as trained, as the paper.")] = None,
     resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
     images: Annotated[int, typer.Option(min=0, help="At most so many of each split; 0: all (scenes: 2,000).")] = 0,
     seed: Annotated[int, typer.Option(help="Of the scenes.")] = 7,
@@ -37,6 +37,7 @@ def reproduce(
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     workers: Annotated[int, typer.Option(min=1)] = 2,
     again: Annotated[bool, typer.Option("--again", help="Measure what is in the results once more.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare the checksums of stored embeddings.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would run, and what disk it takes.")] = False,
 ) -> None:
     """Measure tables and figures of the paper. What is measured already is not measured again."""
@@ -47,7 +48,7 @@ def reproduce(
     with progress_bars() as stage:
         chosen = choose_datasets(datasets.split(","), data, ROOT / "scenes", seed, images, stage)
         specs = choose_specs(experiments, chosen, rows or [], model=model, pretrained=pretrained, recipe=recipe)
-        place = Place(results, features, device, precision, image_size, resize, batch_size, workers, engine)
+        place = Place(results, features, device, precision, image_size, resize, batch_size, workers, verify, engine)
         if plan:
             return _show_plan(specs, chosen, place)
         new: list[Any] = []

@@ -130,6 +130,7 @@ class Dataset:
             and images to learn from alike (nothing that fits reads it).
         missing: ids of images that the lists name and the disk has not.
         notes: what the reader decided that a person should know.
+        seed: of scenes that were drawn; None for what was not.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Dataset:
     truth: Truth
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    seed: int | None = None
 
 
 class Disk:

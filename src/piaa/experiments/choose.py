@@ -9,8 +9,10 @@ from pathlib import Path
 from piaa.datasets import Dataset, open_dataset
 from piaa.errors import InputError
 from piaa.experiments.spec import Spec, read_spec, spec_names
+from piaa.front_ends import DEFAULT_FRONT_END
 from piaa.jobs import Progress
 from piaa.models import EMBEDDED
+from piaa.models.sources import find_source
 
 NAMES = {"VOC07": "voc2007", "VOC12": "voc2012", "COCO": "coco2014", "COCO2017": "coco2017", "NUS": "nus-wide"}
 """The paper's name to that of `piaa.datasets`."""
@@ -44,7 +46,8 @@ def choose_datasets(
         if name == SCENES:
             count = images or DEFAULT_SCENES
             folder = scenes_root / f"seed-{seed}-{count}"
-            chosen.append(open_dataset(SCENES, folder, seed=seed, unlabelled=count, test=count))
+            drawn = open_dataset(SCENES, folder, seed=seed, unlabelled=count, test=count)
+            chosen.append(replace(drawn, seed=seed))
         elif name.upper() in NAMES:
             opened = open_dataset(NAMES[name.upper()], root)
             chosen.append(replace(opened, name=name.upper()))
@@ -69,7 +72,7 @@ def choose_specs(
     """Read the experiments (`all`: each of them) and put in what the user gave.
 
     On scenes the embedded model stands in for every backbone, unless a model or weights are named: no other
-    model here knows what the scenes show.
+    model here knows what the scenes show. It uses its own front-end where the paper uses SC-CLIP throughout.
 
     Raises:
         InputError: an experiment or a line that does not exist.
@@ -80,4 +83,12 @@ def choose_specs(
         pretrained = ""
     wanted = spec_names() if list(names) == ["all"] else list(dict.fromkeys(names))
     specs = [read_spec(name).only(list(rows)) for name in wanted]
-    return [spec.changed(model=model, pretrained=pretrained, recipe=recipe) for spec in specs]
+    changed = [spec.changed(model=model, pretrained=pretrained, recipe=recipe) for spec in specs]
+    return [_with_its_best_front_end(spec, model, pretrained) for spec in changed]
+
+
+def _with_its_best_front_end(spec: Spec, model: str | None, pretrained: str | None) -> Spec:
+    """Where the paper's best front-end is all that an experiment uses, a model that stands in uses its own best."""
+    if model is None or {run.front_end for run in spec.runs} != {DEFAULT_FRONT_END}:
+        return spec
+    return spec.changed(front_end=find_source(model, pretrained or "").front_end)

@@ -78,10 +78,13 @@ class FeatureStore:
         root: the folder.
         batch_size: images decoded and encoded together.
         workers: threads that decode.
+        verify: compare the checksums of what is read from disk.
     """
 
-    def __init__(self, root: str | os.PathLike[str], batch_size: int = 64, workers: int = 2) -> None:
-        self.root, self.batch_size, self.workers = Path(root), batch_size, workers
+    def __init__(
+        self, root: str | os.PathLike[str], batch_size: int = 64, workers: int = 2, verify: bool = False
+    ) -> None:
+        self.root, self.batch_size, self.workers, self.checks = Path(root), batch_size, workers, verify
 
     def path(self, setup: Setup, items: Sequence[Item]) -> Path:
         """Where the embeddings of these images in this set-up are, or will be."""
@@ -101,6 +104,8 @@ class FeatureStore:
         path = self.path(setup, items)
         if not (path / INFO).is_file():
             self._make(path, setup, items, progress)
+        elif self.checks:
+            self.verify(path)
         return self._open(path)
 
     def verify(self, path: Path) -> None:

@@ -57,7 +57,7 @@ class Job:
     def key(self) -> str:
         """Changes with anything that decides the numbers."""
         images = [digest_of_items(part) for part in (self.dataset.unlabelled, self.dataset.test)]
-        lines = [[run.row, run.method] for run in self.runs]
+        lines = [[run.row, run.method, *([run.change] if run.change else [])] for run in self.runs]
         recipe = self.recipe.to_dict()
         return digest(
             self.spec.name, self.spec.options, lines, self.setup.describe(), recipe, self.dataset.name, images

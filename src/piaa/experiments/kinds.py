@@ -11,6 +11,7 @@ import torch
 
 from piaa import metrics
 from piaa.experiments import pictures
+from piaa.experiments.ablations import ablations
 from piaa.experiments.job import Job
 from piaa.experiments.measure import finish, fused_at, learn, mean_ap
 from piaa.experiments.results import Row
@@ -72,7 +73,7 @@ def sweep(job: Job) -> list[Row]:
     rows = []
     sizes = sorted(job.spec.options["bank_size"], reverse=True)
     largest = learn(
-        job.setup, job.classes, job.prototypes, replace(job.recipe, bank_size=sizes[0]), job.unlabelled
+        job.setup, job.classes, job.prototypes, replace(job.recipe, bank_size=sizes[0], bank_share=1.0), job.unlabelled
     ).learner
     for size in sizes:
         largest.shrink_bank(size)
@@ -105,5 +106,6 @@ KINDS: dict[str, Callable[[Job], list[Row]]] = {
     "sweep": sweep,
     "maps": maps,
     "retained": retained,
+    "ablations": ablations,
 }
 """By the name in a specification."""

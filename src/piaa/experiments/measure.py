@@ -89,7 +89,12 @@ def fused_at(learnt: Learnt, features: Features, alphas: Sequence[float]) -> dic
     aggregate = paa.get_aggregator(scorer.aggregator)
     for encoded, _ in features.batches():
         pooled = paa.pooled_probabilities(
-            encoded.patches, scorer.weight, scorer.bias, scorer.scales.inference, aggregate
+            encoded.patches,
+            scorer.weight,
+            scorer.bias,
+            scorer.scales.inference,
+            aggregate,
+            len(scorer.label_names),
         )
         patch = paa.patch_scores(pooled, scorer.scales.patch)
         unit = torch.nn.functional.normalize(encoded.cls, dim=-1)

@@ -33,7 +33,8 @@ class Row:
         value: percent for AP and F1.
         low: of the 95% interval over images; None where there is none.
         high: likewise.
-        parameter: what a sweep varies, such as `K=128`; empty otherwise.
+        parameter: what a sweep varies, such as `K=128`; `seed=7` for ablations, which are repeated over seeds; empty
+            otherwise.
         images: that the value is taken over.
         seconds: that the run took, without the encoder where its embeddings were stored.
         run: key of the run; a run whose key is in the file is not run again.

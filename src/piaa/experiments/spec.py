@@ -24,6 +24,7 @@ class Run:
         pretrained: tag or checkpoint; empty for a model that brings its own weights.
         front_end: a name of `piaa.front_ends.FRONT_ENDS`.
         recipe: a name of `piaa.recipes.RECIPES`; `published` is the one that was tuned for the data set.
+        change: what an ablation does otherwise than that: see `piaa.experiments.variants.Variant`.
     """
 
     row: str
@@ -32,6 +33,7 @@ class Run:
     pretrained: str = "openai"
     front_end: str = "sc-clip"
     recipe: str = "default"
+    change: dict[str, Any] = field(default_factory=dict)
 
     @property
     def setup(self) -> tuple[str, str, str, str]:
@@ -76,11 +78,11 @@ class Spec:
 
         Lines that come to the same thing then (the four backbones of table 4, on one model) are measured once.
         """
-        given = {key: value for key, value in values.items() if value is not None}
+        given: dict[str, Any] = {key: value for key, value in values.items() if value is not None}
         seen: dict[tuple[str, ...], Run] = {}
         for run in self.runs:
             new = replace(run, **given)
-            seen.setdefault((*new.setup, new.method), new)
+            seen.setdefault((*new.setup, new.method, repr(sorted(new.change.items()))), new)
         return replace(self, runs=tuple(seen.values()))
 
 

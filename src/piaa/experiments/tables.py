@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from piaa.experiments.ablation_table import ablation_cells
 from piaa.experiments.paper import paper_figures
 from piaa.experiments.results import Row
 from piaa.experiments.spec import PAPER_DATASETS, Spec
@@ -35,9 +36,12 @@ class Table:
 
 def build_table(spec: Spec, rows: Sequence[Row]) -> Table:
     """The table of an experiment from its rows."""
-    build = {"scale": _scale_table, "timing": _timing_table}.get(spec.kind, _methods_table)
+    build = {"scale": _scale_table, "timing": _timing_table, "ablations": _ablation_table}.get(
+        spec.kind, _methods_table
+    )
     header, lines = build(spec, rows)
-    ours = tuple(any(row.row == line[0] for row in rows) or spec.kind != "methods" for line in lines)
+    mine = [place for place, name in enumerate(header) if name.endswith("ours")]
+    ours = tuple(not mine or any(line[place] for place in mine) for line in lines)
     return Table(spec.name, spec.title, header, lines, ours, notes(rows))
 
 
@@ -47,7 +51,9 @@ def notes(rows: Iterable[Row]) -> tuple[str, ...]:
     for row in rows:
         model = f"{row.model} {row.pretrained}".strip()
         where = f" at commit {row.commit}" if row.commit else ""
-        found.setdefault(row.dataset, set()).add(f"{model}, recipe {row.recipe}, {row.versions}{where}")
+        front_end = "" if row.experiment == "table3" else f", front-end {row.front_end}"
+        what = f"{model}{front_end}, recipe {row.recipe}, {row.versions}{where}"
+        found.setdefault(row.dataset, set()).add(what)
     images = {row.dataset: row.images for row in rows}
     return tuple(
         f"{_dataset_title(dataset)}: measured on {images[dataset]} test images with {'; '.join(sorted(what))}."
@@ -128,6 +134,11 @@ def _timing_table(spec: Spec, rows: Sequence[Row]) -> Cells:
         mine = [_number(value.get((dataset, metric)), 2) for metric in metrics]
         lines.append((dataset, *theirs, *mine))
     return header, tuple(lines)
+
+
+def _ablation_table(spec: Spec, rows: Sequence[Row]) -> Cells:
+    """One line a variant: its difference to the method as it is, over all seeds."""
+    return ablation_cells(rows)
 
 
 def _number(value: float | None, digits: int = 1) -> str:

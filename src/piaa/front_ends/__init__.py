@@ -9,10 +9,13 @@ from piaa.front_ends.itaclip import ITACLIP
 from piaa.front_ends.scclip import SCCLIP
 from piaa.front_ends.sclip import SCLIP
 
-__all__ = ["FRONT_ENDS", "FrontEnd", "Trace", "get_front_end", "scaled_block"]
+__all__ = ["DEFAULT_FRONT_END", "FRONT_ENDS", "FrontEnd", "Trace", "get_front_end", "scaled_block"]
 
 FRONT_ENDS: dict[str, FrontEnd] = {front_end.name: front_end for front_end in (CLIP, SCLIP, ITACLIP, SCCLIP)}
 """Every front-end by the name that users write."""
+
+DEFAULT_FRONT_END = "sc-clip"
+"""The paper's; a model directory can name its own in `open_clip_config.json`: `"piaa": {"front_end": ...}`."""
 
 
 def get_front_end(name: str) -> FrontEnd:

@@ -61,16 +61,22 @@ def similarity_attention(similarities: Tensor) -> Tensor:
     return centred.masked_fill(centred < 0, -torch.inf).softmax(dim=-1)
 
 
-def calibrated_block(tower: Tower, attention: Tensor, trace: Trace, patches: Tensor, cls: Tensor) -> Tensor:
-    """The last block on patches alone, without residual and MLP: `N x M x D`.
+def calibrated_attention(tower: Tower, attention: Tensor, trace: Trace, patches: Tensor) -> Tensor:
+    """What the rewritten last block gathers from patches alone: `N x heads x M x (D / heads)`.
 
-    Attention is the mean of the similarity map (one for all heads) and softmax(k k's); 0.3 times the [CLS]
-    token is added (nothing, where the tower has none).
+    The mean of the similarity map (one for all heads) and softmax(k k's).
     """
     k, v = tower.keys_values(tower.depth - 1, patches, trace.grid)
     by_similarity = tower.split_heads(attention.to(v.dtype) @ tower.join_heads(v))
-    attended = 0.5 * (by_similarity + F.scaled_dot_product_attention(k, k, v))
-    return tower.attention_out(tower.depth - 1, attended) + CLS_RESIDUAL * cls.sum(dim=1, keepdim=True)
+    return 0.5 * (by_similarity + F.scaled_dot_product_attention(k, k, v))
+
+
+def calibrated_out(tower: Tower, one: Tensor, other: Tensor) -> Tensor:
+    """The sum of both branches after the output projection: `N x M x D`. An affine one is applied once to the mean."""
+    last = tower.depth - 1
+    if tower.affine_out:
+        return 2 * tower.attention_out(last, 0.5 * (one + other))
+    return tower.attention_out(last, one) + tower.attention_out(last, other)
 
 
 def scclip_patches(tower: Tower, trace: Trace) -> Tensor:
@@ -85,12 +91,13 @@ def scclip_patches(tower: Tower, trace: Trace) -> Tensor:
     attention = similarity_attention(mid)
 
     tokens = aggregate(mid, repaired(last_input[:, prefix:]))
-    calibrated = calibrated_block(tower, attention, trace, tokens, last_input[:, :prefix])
     summed = trace.after(levels(depth)[0]).clone()
     for block in levels(depth)[1:]:
         summed += trace.after(block)
-    multi_level = calibrated_block(tower, attention, trace, summed[:, prefix:], summed[:, :prefix])
-    return tower.project(aggregate(early, calibrated + multi_level))  # linear: one product for both
+    branches = (calibrated_attention(tower, attention, trace, x) for x in (tokens, summed[:, prefix:]))
+    # each branch adds 0.3 of its own [CLS] token (nothing, where the tower has none); no residual, no MLP
+    cls = CLS_RESIDUAL * (last_input[:, :prefix] + summed[:, :prefix]).sum(dim=1, keepdim=True)
+    return tower.project(aggregate(early, calibrated_out(tower, *branches) + cls))  # linear: once for both branches
 
 
 def _needs(depth: int) -> frozenset[int]:

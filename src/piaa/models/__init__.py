@@ -75,4 +75,5 @@ def load_model(
         fingerprint=fingerprint,
         clip=source.clip,
         make_tokenizer=source.make_tokenizer,
+        front_end=source.front_end,
     )

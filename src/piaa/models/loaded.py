@@ -13,8 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from piaa.errors import ModelError
+from piaa.front_ends import DEFAULT_FRONT_END
 from piaa.preprocess import Preprocess, build_preprocess
 from piaa.towers import Tower
+
+ENLARGED = 4 / 3
+"""Side of the default input over the side that a model was trained for."""
 
 Tokenizer = Callable[[list[str]], Tensor]
 
@@ -36,6 +40,7 @@ class LoadedModel:
         fingerprint: `model_fingerprint` of the image tower as loaded, before any change of precision.
         clip: the open_clip model; its image tower is the one in `tower`, its text tower stays in float32.
         make_tokenizer: gives the tokenizer; called at the first text, as it may need a package of its own.
+        front_end: the one that suits the model best, for those who name none.
     """
 
     name: str
@@ -50,6 +55,7 @@ class LoadedModel:
     fingerprint: str
     clip: Any = field(repr=False)
     make_tokenizer: Callable[[], Tokenizer] = field(repr=False)
+    front_end: str = DEFAULT_FRONT_END
 
     @property
     def device(self) -> torch.device:
@@ -60,6 +66,18 @@ class LoadedModel:
     def dtype(self) -> torch.dtype:
         """The precision of the image tower."""
         return self.tower.dtype
+
+    @property
+    def larger_size(self) -> tuple[int, int]:
+        """(height, width) in pixels of the default input: `ENLARGED` times the trained size, whole patches.
+
+        `benchmarks/resolution.py` measures what it gains; `--image-size trained` is the published size.
+        """
+        height, width = (
+            round(side * ENLARGED / step) * step
+            for side, step in zip(self.image_size, self.tower.patch_size, strict=True)
+        )
+        return height, width
 
     @property
     def embed_dim(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import socket
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 
 from piaa.errors import ModelError
+from piaa.front_ends import DEFAULT_FRONT_END
 from piaa.models.checkpoints import is_torchscript, read_json, read_state_dict
 from piaa.models.hugging_face import is_hugging_face_clip, openai_layout, read_hugging_face_clip
 from piaa.models.openai import openai_config
@@ -41,6 +43,7 @@ class Source:
     clip: Any
     preprocess: dict[str, Any]
     make_tokenizer: Callable[[], Any]
+    front_end: str = DEFAULT_FRONT_END
 
 
 def find_source(name: str, pretrained: str) -> Source:
@@ -102,15 +105,18 @@ def _from_directory(directory: Path) -> Source:
     import open_clip
 
     if is_hugging_face_clip(directory):
-        config, weights = read_hugging_face_clip(directory)
-        clip = _load_exactly(_build(config["model_cfg"]), weights, directory)
-        return Source(clip, config["preprocess_cfg"], _clip_tokenizer(clip))
+        described, weights = read_hugging_face_clip(directory)
+        clip = _load_exactly(_build(described["model_cfg"]), weights, directory)
+        return Source(clip, described["preprocess_cfg"], _clip_tokenizer(clip))
     config_path = directory / CONFIG_NAME
-    if "model_cfg" not in read_json(config_path):
+    config = read_json(config_path)
+    if "model_cfg" not in config:
         raise ModelError(f"{config_path}: has no 'model_cfg'; it is not an open_clip model")
     where = f"{LOCAL_PREFIX}{directory}"
     clip = _create(f"{directory}", where, require_pretrained=True)
-    return Source(clip, _preprocessing(clip), lambda: _tokenizer(lambda: open_clip.get_tokenizer(where), where))
+    front_end = config.get("piaa", {}).get("front_end", DEFAULT_FRONT_END)
+    tokenizer = functools.partial(_tokenizer, lambda: open_clip.get_tokenizer(where), where)
+    return Source(clip, _preprocessing(clip), tokenizer, front_end)
 
 
 def _from_bare_file(path: Path) -> Source:

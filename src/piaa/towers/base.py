@@ -33,6 +33,7 @@ class Tower(nn.Module, ABC):
         prefix_tokens: 1 when the tower has a [CLS] token, else 0.
         embed_dim: width of the shared image-text space, d.
         image_size: (height, width) in pixels that the tower was trained for.
+        affine_out: whether `attention_out` is affine, as it is without an inner norm.
         pools_all_tokens: True when the image embedding needs every token of the last block (average or
             attention pooling); False when the [CLS] token alone is enough.
     """
@@ -44,6 +45,7 @@ class Tower(nn.Module, ABC):
     prefix_tokens: int
     embed_dim: int
     image_size: tuple[int, int]
+    affine_out: bool
     pools_all_tokens: bool
 
     @abstractmethod
@@ -71,12 +73,10 @@ class Tower(nn.Module, ABC):
         """The last two of `qkv` alone, for two thirds of its work."""
 
     @abstractmethod
-    def prefix_queries(self, index: int, tokens: Tensor) -> Tensor:
-        """The queries that `qkv` gives the prefix tokens, `N x heads x prefix x (D / heads)`, and no others.
+    def cls_attention(self, index: int, tokens: Tensor, grid: Grid) -> Tensor:
+        """What [CLS] alone gathers by the plain attention of block `index`: `N x heads x 1 x (D / heads)`.
 
-        Args:
-            index: the block.
-            tokens: `N x prefix x D`, the prefix alone; it has no rotary positions.
+        Equal to the first row of softmax(q k') v up to rounding, for less work.
         """
 
     @abstractmethod
@@ -156,13 +156,12 @@ class Tower(nn.Module, ABC):
         Args:
             index: the block.
             tokens: `N x T x D`, its input.
-            heads: its `qkv`; with `rows`, the queries are of those rows of the tokens alone or of all.
+            heads: its `qkv`.
             rows: the rows to compute.
         """
         q, k, v = heads
-        kept = tokens[:, rows]
-        q = q if q.shape[2] == kept.shape[1] else q[:, :, rows]
-        kept = kept + self.attention_out(index, F.scaled_dot_product_attention(q, k, v))
+        attended = F.scaled_dot_product_attention(q[:, :, rows], k, v)
+        kept = tokens[:, rows] + self.attention_out(index, attended)
         return kept + self.mlp(index, kept)
 
     def last_block_cls(self, tokens: Tensor, grid: Grid, heads: Heads | None = None) -> Tensor:
@@ -179,6 +178,7 @@ class Tower(nn.Module, ABC):
         if self.pools_all_tokens:
             heads = self.qkv(last, tokens, grid) if heads is None else heads
             return self.cls_embedding(self.finish_block(last, tokens, heads))
-        if heads is None:
-            heads = (self.prefix_queries(last, tokens[:, :1]), *self.keys_values(last, tokens, grid))
-        return self.cls_embedding(self.finish_block(last, tokens, heads, slice(0, 1)))
+        if heads is not None:
+            return self.cls_embedding(self.finish_block(last, tokens, heads, slice(0, 1)))
+        cls = tokens[:, :1] + self.attention_out(last, self.cls_attention(last, tokens, grid))
+        return self.cls_embedding(cls + self.mlp(last, cls))

@@ -43,6 +43,7 @@ class OpenClipTower(Tower):
         self.image_size = (int(visual.image_size[0]), int(visual.image_size[1]))
         self.prefix_tokens = 1
         self.embed_dim = int(visual.output_dim)
+        self.affine_out = True
         self.pools_all_tokens = visual.pool_type == "avg"
 
     def embed(self, images: Tensor) -> tuple[Tensor, Grid]:  # noqa: D102 (the base class says it)
@@ -73,16 +74,26 @@ class OpenClipTower(Tower):
         return q, k, v
 
     def keys_values(self, index: int, tokens: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:  # noqa: D102
-        k, v = self._rows_of_projection(index, tokens, slice(self.width, None)).chunk(2, dim=-1)
+        block = self.visual.transformer.resblocks[index]
+        weight, bias = block.attn.in_proj_weight[self.width :], block.attn.in_proj_bias[self.width :]
+        k, v = F.linear(block.ln_1(tokens), weight, bias).chunk(2, dim=-1)
         return self.split_heads(k), self.split_heads(v)
 
-    def prefix_queries(self, index: int, tokens: Tensor) -> Tensor:  # noqa: D102
-        return self.split_heads(self._rows_of_projection(index, tokens, slice(self.width)))
+    def cls_attention(self, index: int, tokens: Tensor, grid: Grid) -> Tensor:
+        """One query needs no keys and values of all tokens: (q Wk) x' and (A x) Wv have one row a head.
 
-    def _rows_of_projection(self, index: int, tokens: Tensor, rows: slice) -> Tensor:
+        A bias of the keys shifts all scores of a query alike, so softmax does not see it.
+        """
         block = self.visual.transformer.resblocks[index]
-        bias = block.attn.in_proj_bias
-        return F.linear(block.ln_1(tokens), block.attn.in_proj_weight[rows], None if bias is None else bias[rows])
+        normed: Tensor = block.ln_1(tokens)
+        w_q, w_k, w_v = block.attn.in_proj_weight.chunk(3)
+        b_q, _, b_v = block.attn.in_proj_bias.chunk(3)
+        q = self.split_heads(F.linear(normed[:, :1], w_q, b_q))[:, :, 0]  # N x heads x h
+        w_k, w_v = (weight.reshape(self.heads, -1, self.width) for weight in (w_k, w_v))
+        scores = torch.einsum("nhe,hed->nhd", q, w_k) @ normed.mT
+        mixed = (scores * q.shape[-1] ** -0.5).softmax(dim=-1) @ normed  # N x heads x D
+        attended: Tensor = torch.einsum("nhd,hed->nhe", mixed, w_v) + b_v.reshape(self.heads, -1)
+        return attended[:, :, None]
 
     def attention_out(self, index: int, heads_output: Tensor) -> Tensor:  # noqa: D102
         block = self.visual.transformer.resblocks[index]

@@ -44,6 +44,7 @@ class TimmTower(Tower):
         self.image_size = (int(trunk.patch_embed.img_size[0]), int(trunk.patch_embed.img_size[1]))
         self.prefix_tokens = int(trunk.num_prefix_tokens)
         self.embed_dim = _embed_dim(visual)
+        self.affine_out = isinstance(block.attn.norm, torch.nn.Identity)
         self.pools_all_tokens = trunk.attn_pool is not None or trunk.global_pool == "avg"
 
     def _check(self, trunk: Any, block: Any) -> None:
@@ -103,10 +104,10 @@ class TimmTower(Tower):
         k, v = self._projected(index, tokens, "kv")
         return self._rotate(self.trunk.blocks[index].attn.k_norm(k), grid).type_as(v), v
 
-    def prefix_queries(self, index: int, tokens: Tensor) -> Tensor:  # noqa: D102
-        (q,) = self._projected(index, tokens, "q")
-        normed: Tensor = self.trunk.blocks[index].attn.q_norm(q)
-        return normed
+    def cls_attention(self, index: int, tokens: Tensor, grid: Grid) -> Tensor:  # noqa: D102
+        k, v = self.keys_values(index, tokens, grid)
+        (q,) = self._projected(index, tokens[:, :1], "q")  # [CLS] has no rotary position
+        return F.scaled_dot_product_attention(self.trunk.blocks[index].attn.q_norm(q).type_as(v), k, v)
 
     def _projected(self, index: int, tokens: Tensor, wanted: str) -> list[Tensor]:
         """Some neighbours of `qkv` by their letters, in heads, before their own norms and positions."""
@@ -184,6 +185,7 @@ class EvaTower(TimmTower):
     def __init__(self, visual: Any) -> None:
         super().__init__(visual)
         self._post_norm = type(self.trunk.blocks[0]).__name__ == "EvaBlockPostNorm"
+        self.affine_out = self.affine_out and not self._post_norm
         self._rotary: tuple[object, Tensor] | None = None
 
     def _check(self, trunk: Any, block: Any) -> None:
