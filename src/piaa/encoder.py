@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,22 @@ class Encoded:
     cls: Tensor
     patches: Tensor
     grid: Grid
+
+
+class ImageEncoder(Protocol):
+    """What turns images into embeddings: `Encoder`, or one of the engines of `piaa.runtimes`.
+
+    Attributes:
+        tower: the image tower, which says the sizes and the device.
+        front_end: where the patches come from.
+    """
+
+    tower: Tower
+    front_end: FrontEnd
+
+    def __call__(self, images: Tensor) -> Encoded:
+        """Encode normalised images `N x 3 x H x W`."""
+        ...
 
 
 class Encoder(nn.Module):

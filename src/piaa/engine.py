@@ -24,6 +24,8 @@ from piaa.labels import Label
 from piaa.models import BatchedEncoder, LoadedModel
 from piaa.preprocess import Preprocess
 from piaa.recipes import Recipe, Scales
+from piaa.runtimes import parse_engine
+from piaa.runtimes.build import build_encoder
 from piaa.thresholds import Thresholds, learn_thresholds
 
 
@@ -36,19 +38,31 @@ class Setup:
         front_end: name of the front-end.
         preprocess: PIL RGB image to 3 x H x W.
         batch_size: images at a time at most; 0 probes the memory.
+        engine: what runs the encoder; see `piaa.runtimes.names`.
     """
 
     model: LoadedModel
     front_end: str
     preprocess: Preprocess
     batch_size: int = 0
+    engine: str = "eager"
 
     def encoder(self) -> Callable[[Tensor], Encoded]:
-        """The one-pass encoder, splitting what does not fit."""
-        return BatchedEncoder(Encoder(self.model.tower, self.front_end), self.batch_size)
+        """The one-pass encoder in its engine, splitting what does not fit.
+
+        Raises:
+            ModelError: for an engine that does not exist, is not installed, or does not suit device and precision.
+        """
+        eager = Encoder(self.model.tower, self.front_end)
+        size = self.preprocess.image_size
+        return BatchedEncoder(build_encoder(eager, self.engine, self.model.fingerprint, size), self.batch_size)
 
     def describe(self) -> dict[str, Any]:
-        """Plain values that name this set-up; equal values give equal embeddings."""
+        """Plain values that name this set-up; equal values give equal embeddings.
+
+        The engine is one of them only where it computes in another precision than the model's.
+        """
+        engine = parse_engine(self.engine)
         return {
             "model": self.model.name,
             "pretrained": self.model.pretrained,
@@ -57,6 +71,7 @@ class Setup:
             "image_size": list(self.preprocess.image_size),
             "resize": self.preprocess.resize,
             "precision": str(self.model.dtype).removeprefix("torch."),
+            **({} if engine.exact else {"engine": str(engine)}),
         }
 
 

@@ -23,6 +23,7 @@ from piaa.labels import Label, parse_labels
 from piaa.models import EMBEDDED, LoadedModel, load_model
 from piaa.preprocess import Preprocess
 from piaa.recipes import Recipe, Scales, get_recipe, recipe_from_dict
+from piaa.runtimes import parse_engine
 from piaa.text import resolve_templates, text_prototypes
 from piaa.thresholds import DEFAULT_RULE, RULES, Thresholds
 
@@ -46,6 +47,7 @@ class Recognizer:
         threshold_rule: a name of `piaa.thresholds.RULES`.
         device: `auto`, `cpu`, `cuda`, `mps`.
         precision: `auto`, `fp32`, `bf16`, `fp16`.
+        engine: what runs the encoder: `eager`, `compile`, `openvino`, `onnxruntime`, `auto`; see `piaa.runtimes`.
         batch_size: images at a time; the answer for an image never depends on it.
         workers: threads that decode images.
 
@@ -74,6 +76,7 @@ class Recognizer:
         threshold_rule: str = DEFAULT_RULE,
         device: str = "auto",
         precision: str = "auto",
+        engine: str = "eager",
         batch_size: int = 64,
         workers: int = 2,
     ) -> None:
@@ -88,6 +91,7 @@ class Recognizer:
         self.threshold_rule = threshold_rule
         self.device = device
         self.precision = precision
+        self.engine = engine
         self.batch_size = batch_size
         self.workers = workers
 
@@ -238,10 +242,19 @@ class Recognizer:
         self._fitted().save(path)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "auto", batch_size: int = 64, workers: int = 2) -> Self:
-        """The recognizer that `save` wrote; its model is loaded too.
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        engine: str = "eager",
+        batch_size: int = 64,
+        workers: int = 2,
+    ) -> Self:
+        """The recognizer that `save` wrote; its model is loaded too. The engine need not be that of the fit.
 
         Raises:
+            ModelError: for an engine that does not exist or is not installed.
             ClassifierError: when the file is damaged, foreign or newer, or the model is not the one it was made for.
         """
         classifier = Classifier.load(path)
@@ -259,6 +272,7 @@ class Recognizer:
             threshold_rule=s["threshold_rule"],
             device=device,
             precision=precision,
+            engine=engine,
             batch_size=batch_size,
             workers=workers,
         )
@@ -291,9 +305,11 @@ class Recognizer:
         return Scales(*(float(v) for v in self._fitted().statistics["text_scales"]))
 
     def _setup(self) -> Setup:
+        parse_engine(self.engine).check_installed()  # before a model is loaded
         model: LoadedModel = load_model(self.model, self.pretrained, device=self.device, precision=self.precision)
         front_end = get_front_end(self.front_end or model.front_end).name
-        return Setup(model, front_end, model.preprocess(self._image_size(model), self.resize), self.batch_size)
+        preprocess = model.preprocess(self._image_size(model), self.resize)
+        return Setup(model, front_end, preprocess, self.batch_size, self.engine)
 
     def _image_size(self, model: LoadedModel) -> int | tuple[int, int]:
         if self.image_size is None:

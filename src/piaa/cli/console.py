@@ -15,6 +15,7 @@ from piaa.errors import PiaaError
 
 console = Console(stderr=True)
 output = Console()
+ENGINE_HELP = "eager, compile, openvino, onnxruntime or auto; openvino:bf16, openvino:int8, onnxruntime:int8."
 F = TypeVar("F", bound=Callable[..., Any])
 
 

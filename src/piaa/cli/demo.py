@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from piaa.cli.console import SIZE_HELP, output, parse_size, progress_bars, shows_errors
+from piaa.cli.console import ENGINE_HELP, SIZE_HELP, output, parse_size, progress_bars, shows_errors
 
 
 @shows_errors
@@ -28,6 +28,7 @@ def demo(
     resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
 ) -> None:
     """Draw scenes, learn from the unlabelled ones, tag and evaluate the others, write metrics.json and report.html."""
@@ -37,7 +38,7 @@ def demo(
 
     options: dict[str, Any] = {"model": model, "pretrained": pretrained, "front_end": front_end, "recipe": recipe}
     options |= {"image_size": parse_size(image_size), "resize": resize, "device": device, "precision": precision}
-    options |= {"batch_size": batch_size}
+    options |= {"engine": engine, "batch_size": batch_size}
     with progress_bars() as stage:
         result = run_demo(out, seed, unlabelled=unlabelled, test=test, stage=stage, **options)
         write_demo_report(result, out / "report.html")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from piaa.cli.console import console, progress_bars, shows_errors
+from piaa.cli.console import ENGINE_HELP, console, progress_bars, shows_errors
 from piaa.cli.measures import show_classes, show_comparisons, show_methods, show_notes
 
 BOOTSTRAP_HELP = "Resamples for intervals and p values; 0 for none. Without it 1,000, or 200 above 20,000 images."
@@ -28,6 +28,7 @@ def evaluate(
     ap_rule: Annotated[str, typer.Option(help=RULE_HELP)] = "torchmetrics",
     bootstrap: Annotated[int | None, typer.Option(min=0, help=BOOTSTRAP_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     workers: Annotated[int, typer.Option(min=1)] = 2,
 ) -> None:
@@ -43,7 +44,7 @@ def evaluate(
         check_place(out)
     if scores:
         check_score_file(scores)
-    recognizer = Recognizer.load(classifier, device=device, batch_size=batch_size, workers=workers)
+    recognizer = Recognizer.load(classifier, device=device, engine=engine, batch_size=batch_size, workers=workers)
     scorer = recognizer.scorer()
     known = read_truth(truth, scorer.label_names)
     options = {"batch_size": batch_size, "workers": workers}

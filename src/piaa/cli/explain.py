@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli.console import console, shows_errors
+from piaa.cli.console import ENGINE_HELP, console, shows_errors
 
 
 @shows_errors
@@ -18,11 +18,12 @@ def explain(
     out: Annotated[Path, typer.Option(help="The picture to write, such as heat.png.")],
     top: Annotated[int, typer.Option(min=1, help="Labels to show where none passes its threshold.")] = 5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
 ) -> None:
     """Draw a heat map over the image for each of its labels."""
     from piaa.recognizer import Recognizer
 
-    explanation = Recognizer.load(classifier, device=device).explain(image, top)
+    explanation = Recognizer.load(classifier, device=device, engine=engine).explain(image, top)
     aside = out.with_name(f".{out.name}.partial")
     explanation.sheet().save(aside, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
     os.replace(aside, out)

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli.console import SIZE_HELP, console, parse_size, progress_bars, show_notices, shows_errors
+from piaa.cli.console import (
+    ENGINE_HELP,
+    SIZE_HELP,
+    console,
+    parse_size,
+    progress_bars,
+    show_notices,
+    shows_errors,
+)
 
 
 @shows_errors
@@ -26,6 +34,7 @@ def fit(
     resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run was.")] = False,
@@ -47,6 +56,7 @@ def fit(
         resize=resize,
         device=device,
         precision=precision,
+        engine=engine,
         batch_size=batch_size,
         workers=workers,
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from piaa.cli.console import console, output, progress_bars, shows_errors
+from piaa.cli.console import ENGINE_HELP, console, output, progress_bars, shows_errors
 
 ROOT = Path(".piaa")
 
@@ -33,6 +33,7 @@ def reproduce(
     seed: Annotated[int, typer.Option(help="Of the scenes.")] = 7,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     workers: Annotated[int, typer.Option(min=1)] = 2,
     again: Annotated[bool, typer.Option("--again", help="Measure what is in the results once more.")] = False,
@@ -47,7 +48,7 @@ def reproduce(
     with progress_bars() as stage:
         chosen = choose_datasets(datasets.split(","), data, ROOT / "scenes", seed, images, stage)
         specs = choose_specs(experiments, chosen, rows or [], model=model, pretrained=pretrained, recipe=recipe)
-        place = Place(results, features, device, precision, image_size, resize, batch_size, workers, verify)
+        place = Place(results, features, device, precision, image_size, resize, batch_size, workers, verify, engine)
         if plan:
             return _show_plan(specs, chosen, place)
         new: list[Any] = []

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli.console import console, progress_bars, show_notices, shows_errors
+from piaa.cli.console import ENGINE_HELP, console, progress_bars, show_notices, shows_errors
 from piaa.errors import InputError
 
 
@@ -37,6 +37,7 @@ def tag(
     threshold: Annotated[list[str] | None, typer.Option(help="NAME=0.7: another threshold for a class.")] = None,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the scores of all classes too.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run was.")] = False,
@@ -46,7 +47,7 @@ def tag(
     from piaa.jobs import tag_job
     from piaa.recognizer import Recognizer
 
-    recognizer = Recognizer.load(classifier, device=device, batch_size=batch_size, workers=workers)
+    recognizer = Recognizer.load(classifier, device=device, engine=engine, batch_size=batch_size, workers=workers)
     recognizer.set_thresholds(parse_thresholds(threshold or []))
     with progress_bars() as stage:
         summary = tag_job(

@@ -17,6 +17,7 @@ from piaa.experiments.spec import Run, Spec
 from piaa.front_ends import get_front_end
 from piaa.jobs import Progress
 from piaa.models import LoadedModel, load_model
+from piaa.runtimes import parse_engine
 
 Stage = Callable[[str], Progress]
 
@@ -35,6 +36,7 @@ class Place:
         batch_size: images encoded together; no result depends on it.
         workers: threads that decode.
         verify: compare the checksums of stored embeddings before they are used.
+        engine: what runs the encoder; see `piaa.runtimes`.
     """
 
     results: Path
@@ -46,6 +48,7 @@ class Place:
     batch_size: int = 64
     workers: int = 2
     verify: bool = False
+    engine: str = "eager"
 
 
 def jobs(spec: Spec, datasets: Sequence[Dataset], place: Place, stage: Stage | None = None) -> Iterator[Job]:
@@ -98,8 +101,10 @@ def reproduce(
 
 
 def _load(run: Run, place: Place) -> LoadedModel:
+    parse_engine(place.engine).check_installed()
     return load_model(run.model, run.pretrained or None, device=place.device, precision=place.precision)
 
 
 def _setup(model: LoadedModel, run: Run, place: Place) -> Setup:
-    return Setup(model, run.front_end, model.preprocess(place.image_size, place.resize), place.batch_size)
+    preprocess = model.preprocess(place.image_size, place.resize)
+    return Setup(model, run.front_end, preprocess, place.batch_size, place.engine)

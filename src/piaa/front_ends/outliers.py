@@ -35,8 +35,8 @@ def outlier_scores(patches: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:
         neighbours = (count - 1) // 2
     if neighbours < 1:
         return patches.new_ones(patches.shape[:2])
-    distances = squared_distances(patches)
-    distances.diagonal(dim1=1, dim2=2).fill_(torch.inf)  # a patch is not its own neighbour
+    itself = torch.eye(count, dtype=torch.bool, device=patches.device)
+    distances = squared_distances(patches).masked_fill(itself, torch.inf)  # a patch is not its own neighbour
     nearest, indices = distances.topk(neighbours, dim=-1, largest=False)
     density = 1 / nearest[..., -1].clamp_min(_TINY)
     around = density[:, None, :].expand(-1, count, -1).gather(2, indices)
@@ -84,7 +84,7 @@ def repair(patches: Tensor, outliers: Tensor, grid: tuple[int, int]) -> Tensor:
         outliers: `N x M`, bool.
         grid: (rows, columns), M = rows * columns.
     """
-    image = patches.mT.reshape(len(patches), -1, *grid)
+    image = patches.mT.reshape(patches.shape[0], -1, *grid)
     valid = (~outliers).to(patches.dtype).reshape(-1, 1, *grid)
 
     def around(values: Tensor) -> Tensor:  # the sum over the 3 x 3 window; the centre, an outlier, counts 0

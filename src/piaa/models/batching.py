@@ -7,7 +7,7 @@ import os
 import torch
 from torch import Tensor
 
-from piaa.encoder import Encoded, Encoder
+from piaa.encoder import Encoded, ImageEncoder
 from piaa.errors import ModelError
 
 MAX_BATCH = 256
@@ -31,7 +31,7 @@ class BatchedEncoder:
             first call where it is automatic.
     """
 
-    def __init__(self, encoder: Encoder, batch_size: int = 0) -> None:
+    def __init__(self, encoder: ImageEncoder, batch_size: int = 0) -> None:
         self.encoder = encoder
         self.batch_size = batch_size
         self.current_size = batch_size
@@ -83,7 +83,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
 
 
-def suggest_batch_size(encoder: Encoder, images: Tensor) -> int:
+def suggest_batch_size(encoder: ImageEncoder, images: Tensor) -> int:
     """A batch size for images of this size: what fits into 70% of the free memory, as a power of two.
 
     On a GPU one image is run to see what it takes; on a CPU it is reckoned from the sizes of the tokens and
@@ -106,7 +106,7 @@ def suggest_batch_size(encoder: Encoder, images: Tensor) -> int:
     return min(limit, 1 << (fitting.bit_length() - 1))
 
 
-def _probed_bytes(encoder: Encoder, image: Tensor) -> int:
+def _probed_bytes(encoder: ImageEncoder, image: Tensor) -> int:
     device = encoder.tower.device
     encoder(image)  # the libraries' own workspaces come with the first run
     torch.cuda.reset_peak_memory_stats(device)
@@ -115,7 +115,7 @@ def _probed_bytes(encoder: Encoder, image: Tensor) -> int:
     return (torch.cuda.max_memory_allocated(device) - before) // 4
 
 
-def _reckoned_bytes(encoder: Encoder, images: Tensor) -> int:
+def _reckoned_bytes(encoder: ImageEncoder, images: Tensor) -> int:
     tower = encoder.tower
     rows, columns = tower.grid_of(images)
     patches = rows * columns

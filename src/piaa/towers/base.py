@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from piaa.errors import InputError
+from piaa.errors import InputError, ModelError
 
 Grid = tuple[int, int]
 """(rows, columns) of patches."""
@@ -100,6 +100,13 @@ class Tower(nn.Module, ABC):
 
         Where `pools_all_tokens` is False only `tokens[:, 0]` is read.
         """
+
+    def fix_positions(self, grid: Grid) -> None:
+        """Resample the learnt positions to another grid for good, in place; for a copy of a tower that has one size.
+
+        Embeddings of that grid stay what they are; an exported graph then holds no interpolation.
+        """
+        raise ModelError(f"the positions of a {type(self).__name__} cannot be fixed to one size")
 
     @property
     def dtype(self) -> torch.dtype:

@@ -49,13 +49,17 @@ class OpenClipTower(Tower):
     def embed(self, images: Tensor) -> tuple[Tensor, Grid]:  # noqa: D102 (the base class says it)
         grid = self.grid_of(images)
         patches = self.visual.conv1(images).flatten(2).transpose(1, 2)
-        cls = self.visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
-        cls_position, positions = self.visual.positional_embedding.to(patches.dtype).split(
-            [1, len(self.visual.positional_embedding) - 1]
-        )
+        cls = self.visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
+        return self.visual.ln_pre(torch.cat([cls, patches], dim=1) + self._positions(grid).to(patches.dtype)), grid
+
+    def _positions(self, grid: Grid) -> Tensor:
+        learnt = self.visual.positional_embedding
         trained = (int(self.visual.grid_size[0]), int(self.visual.grid_size[1]))
-        positions = torch.cat([cls_position, resample_positions(positions, trained, grid)])
-        return self.visual.ln_pre(torch.cat([cls, patches], dim=1) + positions), grid
+        return torch.cat([learnt[:1], resample_positions(learnt[1:], trained, grid)])
+
+    def fix_positions(self, grid: Grid) -> None:  # noqa: D102
+        self.visual.positional_embedding = nn.Parameter(self._positions(grid).detach(), requires_grad=False)
+        self.visual.grid_size = grid
 
     def block(self, index: int, tokens: Tensor, grid: Grid) -> Tensor:  # noqa: D102
         block, transformer = self.visual.transformer.resblocks[index], self.visual.transformer

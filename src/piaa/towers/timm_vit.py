@@ -40,6 +40,7 @@ class TimmTower(Tower):
         self.patch_size = _patch_size(trunk.patch_embed)
         rows, columns = trunk.patch_embed.grid_size
         self.trained_grid: Grid = (int(rows), int(columns))
+        self.positions_grid = self.trained_grid  # of the learnt positions
         self.image_size = (int(trunk.patch_embed.img_size[0]), int(trunk.patch_embed.img_size[1]))
         self.prefix_tokens = int(trunk.num_prefix_tokens)
         self.embed_dim = _embed_dim(visual)
@@ -72,13 +73,22 @@ class TimmTower(Tower):
         features = patch_embed.backbone(images) if hasattr(patch_embed, "backbone") else images
         tokens = patch_embed.proj(features).flatten(2).transpose(1, 2)
         tokens = getattr(patch_embed, "norm", torch.nn.Identity())(tokens)
-        prefix = tokens[:, :0] if trunk.cls_token is None else trunk.cls_token.expand(len(tokens), -1, -1)
+        prefix = tokens[:, :0] if trunk.cls_token is None else trunk.cls_token.expand(tokens.shape[0], -1, -1)
         if trunk.pos_embed is not None:
             own = 0 if trunk.no_embed_class else prefix.shape[1]
             prefix_positions, positions = trunk.pos_embed[0].split([own, trunk.pos_embed.shape[1] - own])
-            tokens = tokens + resample_positions(positions, self.trained_grid, grid)
+            tokens = tokens + resample_positions(positions, self.positions_grid, grid)
             prefix = prefix + prefix_positions if own else prefix
         return trunk.norm_pre(torch.cat([prefix, tokens], dim=1)), grid
+
+    def fix_positions(self, grid: Grid) -> None:  # noqa: D102
+        learnt = self.trunk.pos_embed
+        if learnt is not None:
+            own = learnt.shape[1] - self.positions_grid[0] * self.positions_grid[1]
+            resampled = resample_positions(learnt[0, own:], self.positions_grid, grid)
+            fixed = torch.cat([learnt[0, :own], resampled])[None].detach()
+            self.trunk.pos_embed = torch.nn.Parameter(fixed, requires_grad=False)
+        self.positions_grid = grid
 
     @abstractmethod
     def _rotate(self, heads: Tensor, grid: Grid) -> Tensor:
