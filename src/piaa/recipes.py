@@ -98,7 +98,7 @@ class Recipe:
             images K alone would let in nearly everything. 1: K alone, as published.
         text_scale: s_text, the softmax scale of stage I.
         purifier: a name of `piaa.pvcl.PURIFIERS`: what stage II keeps.
-        background: how many classes' worth "anything else" counts in the prior of eq. 4; 0: no such class, as published.
+        background: how many classes' worth "anything else" counts in the prior of eq. 4; 0: none, as published.
         purify_scale: s_gda, the softmax scale on the discriminant scores in stage II (`threshold` alone uses it).
         scales: the rule for the scales of inference.
         alpha: weight of the patch scores in eq. 13, 0 to 1.
