@@ -18,7 +18,6 @@ from piaa.recognizer import Recognizer
 from piaa.scenes import object_names
 from piaa.truth import read_truth
 
-
 MEASURED = [name for name in spec_names() if name != "ablations"]  # those have a test of their own
 
 
