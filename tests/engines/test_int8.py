@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from piaa.runtimes.quantise import quantise_weights, to_whole_numbers
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(1, 6), st.integers(1, 6), st.sampled_from([0, 1]), st.sampled_from([63, 127]),
     st.floats(1e-6, 1e6), st.integers(0, 2**32 - 1),
