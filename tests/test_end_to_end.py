@@ -115,7 +115,7 @@ def test_the_answer_does_not_depend_on_the_batch(world: Path) -> None:
     one = Recognizer.load(world / "demo.piaa", batch_size=1).decision_function(world / "test")
     many = Recognizer.load(world / "demo.piaa", batch_size=24, workers=1).decision_function(world / "test")
     assert np.abs(one - many).max() < 1e-5
-    assert np.allclose(one.sum(axis=1), 1, atol=1e-5)
+    assert one.min() >= 0 and one.max() <= 1 and one.std() > 0.05
 
 
 def test_all_kinds_of_inputs_agree(world: Path) -> None:

@@ -204,8 +204,8 @@ class Scorer:
         self.aggregator, self._aggregate = aggregator, paa.get_aggregator(aggregator)
         self.fingerprint = digest(
             setup.describe(), self.label_names, self.weight, self.bias, self.prototypes,
-            [scales.inference, scales.patch, scales.cls, alpha, aggregator], torch.from_numpy(thresholds.values),
-            torch.from_numpy(thresholds.slope),
+            [scales.inference, scales.patch, scales.cls, scales.fusion, alpha, aggregator],
+            torch.from_numpy(thresholds.values), torch.from_numpy(thresholds.slope),
         )  # fmt: skip
         self._encode = setup.encoder()
 
@@ -215,7 +215,7 @@ class Scorer:
         return Encoded(encoded.cls.cpu(), encoded.patches.cpu(), encoded.grid)
 
     def score_encoded(self, encoded: Encoded) -> Tensor:
-        """Eq. 11 to 13 on embeddings: N x C, each row with the sum 1."""
+        """Eq. 11 to 13 on embeddings: N x C, 0 to 1."""
         return paa.image_scores(
             encoded.cls,
             encoded.patches,

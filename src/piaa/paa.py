@@ -6,6 +6,7 @@ Pure tensor functions; the scales come from `piaa.recipes`. Everything is per im
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -96,6 +97,49 @@ def fuse(patch: Tensor, cls: Tensor, alpha: float) -> Tensor:
     return alpha * patch + (1 - alpha) * cls
 
 
+def log_odds(pooled: Tensor, scale: float) -> Tensor:
+    """scale * log(p / (1 - p)) of pooled probabilities N x C: instead of eq. 12, no class competing with another."""
+    wide = pooled.double()
+    return (scale * torch.logit(wide, eps=1e-9)).to(pooled.dtype)
+
+
+def centred(logits: Tensor, scale: float) -> Tensor:
+    """scale * (z.t_c less its mean over the image's classes), N x C: instead of the softmax of [CLS] in eq. 13."""
+    return scale * (logits - logits.mean(dim=-1, keepdim=True))
+
+
+class Fusion(NamedTuple):
+    """How eq. 13 joins patches and [CLS].
+
+    Attributes:
+        patch: pooled probabilities N x C and a scale, to the first term.
+        cls: cosines z.t N x C and a scale, to the second.
+        link: their weighted sum, to scores 0 to 1.
+    """
+
+    patch: Callable[[Tensor, float], Tensor]
+    cls: Callable[[Tensor, float], Tensor]
+    link: Callable[[Tensor], Tensor]
+
+
+def _softmax_of(logits: Tensor, scale: float) -> Tensor:
+    return torch.softmax(scale * logits, dim=-1)
+
+
+FUSIONS: dict[str, Fusion] = {
+    "softmax": Fusion(patch_scores, _softmax_of, lambda scores: scores),
+    "odds": Fusion(log_odds, centred, torch.sigmoid),
+}
+"""`softmax` is eq. 12 and 13 as published; `odds` adds log-odds, so that no object of an image lowers another."""
+
+
+def fused(pooled: Tensor, cls: Tensor, prototypes: Tensor, scales: Scales, alpha: float) -> Tensor:
+    """Eq. 13 by the fusion of the scales: pooled probabilities N x C and raw [CLS] embeddings N x d to N x C."""
+    fusion = FUSIONS[scales.fusion]
+    cosines = F.normalize(cls.to(prototypes.dtype), dim=-1) @ prototypes.T
+    return fusion.link(fuse(fusion.patch(pooled, scales.patch), fusion.cls(cosines, scales.cls), alpha))
+
+
 def pooled_probabilities(
     patches: Tensor,
     weight: Tensor,
@@ -143,8 +187,7 @@ def image_scores(
         aggregate: what stands for the maximum of eq. 12.
 
     Returns:
-        N x C, 0 to 1, each row with the sum 1.
+        N x C, 0 to 1; with the published fusion each row has the sum 1.
     """
     pooled = pooled_probabilities(patches, weight, bias, scales.inference, aggregate, len(prototypes))
-    whole = cls_scores(F.normalize(cls.to(prototypes.dtype), dim=-1), prototypes, scales.cls)
-    return fuse(patch_scores(pooled, scales.patch), whole, alpha)
+    return fused(pooled, cls, prototypes, scales, alpha)

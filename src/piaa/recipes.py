@@ -24,11 +24,13 @@ class Scales:
         inference: on the patches' discriminant scores y, eq. 11.
         patch: on the pooled patch probabilities, eq. 12 (the second softmax).
         cls: on the cosine of [CLS] embedding and text prototype, S_cls of eq. 13.
+        fusion: a name of `piaa.paa.FUSIONS`: what the latter two scale.
     """
 
     inference: float
     patch: float
     cls: float
+    fusion: str = "softmax"
 
 
 class ScaleRule(Protocol):
@@ -88,6 +90,28 @@ class SpreadScales:
 
 
 @dataclass(frozen=True)
+class OddsScales:
+    """For the fusion `odds`: eq. 13 adds log-odds, those of the pooled patch probabilities as they are.
+
+    `cls` is in units of the spread of z.t over classes. With alpha 0.9 a [CLS] logit that lies one spread above the
+    image's mean counts as much as half a unit of the patches' log-odds (`benchmarks/recipes.py`).
+    """
+
+    inference: float = 2.0
+    patch: float = 1.0
+    cls: float = 4.5
+    fusion: str = "odds"
+
+    def inference_scale(self, logit_spread: float) -> float:
+        """Factor over spread; a spread of 0 (one class, or all logits equal) counts as 1."""
+        return self.inference / (logit_spread or 1.0)
+
+    def resolve(self, logit_spread: float, pooled_spread: float, cls_spread: float) -> Scales:
+        """Factors over spreads; the spread of the pooled probabilities is not looked at."""
+        return Scales(self.inference_scale(logit_spread), self.patch, self.cls / (cls_spread or 1.0), self.fusion)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Every number of the method.
 
@@ -133,7 +157,7 @@ def _published(name: str, purify_scale: float, cls: float, patch: float) -> Reci
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("default", bank_share=0.05, background=1.0),
+        Recipe("default", bank_share=0.05, background=1.0, scales=OddsScales()),
         _published("voc", purify_scale=100.0, cls=80.0, patch=200.0),
         _published("coco", purify_scale=0.01, cls=80.0, patch=400.0),
         _published("nus", purify_scale=500.0, cls=10.0, patch=400.0),
@@ -157,5 +181,6 @@ def get_recipe(recipe: str | Recipe) -> Recipe:
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     """The inverse of `Recipe.to_dict`."""
     plain = dict(values)
-    rule = {"FixedScales": FixedScales, "SpreadScales": SpreadScales}[plain.pop("scale_rule")]
+    rules = {rule.__name__: rule for rule in (FixedScales, SpreadScales, OddsScales)}
+    rule = rules[plain.pop("scale_rule")]
     return Recipe(**{**plain, "scales": rule(**plain["scales"])})

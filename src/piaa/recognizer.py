@@ -170,7 +170,7 @@ class Recognizer:
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Scores S of eq. 13: N x C, each row with the sum 1; a row of NaN for an image that cannot be read."""
+        """Scores S of eq. 13: N x C, 0 to 1; a row of NaN for an image that cannot be read."""
         scorer = self.scorer()
         rows: dict[int, NDArray[np.float64]] = {}
         for batch in self._batches(X, scorer.preprocess):
@@ -286,7 +286,7 @@ class Recognizer:
         """The pure scorer of the fitted recognizer: tensors in, scores out."""
         classifier = self._fitted()
         if self._scorer is None:
-            scales = Scales(*(float(v) for v in classifier.statistics["scales"]))
+            scales = self._scales("scales")
             self._scorer = Scorer(
                 self._setup_,
                 [label.name for label in classifier.labels],
@@ -302,7 +302,13 @@ class Recognizer:
 
     def text_scales(self) -> Scales:
         """The scales for text prototypes in the place of the learnt classifier; for ablations."""
-        return Scales(*(float(v) for v in self._fitted().statistics["text_scales"]))
+        return self._scales("text_scales")
+
+    def _scales(self, name: str) -> Scales:
+        classifier = self._fitted()
+        rule = recipe_from_dict(classifier.settings["recipe"]).scales
+        inference, patch, cls = (float(value) for value in classifier.statistics[name])
+        return Scales(inference, patch, cls, getattr(rule, "fusion", "softmax"))
 
     def _setup(self) -> Setup:
         parse_engine(self.engine).check_installed()  # before a model is loaded

@@ -48,4 +48,4 @@ def test_a_background_class_helps_where_classes_are_few() -> None:
         mean_average_precision(fit_and_score(problem, recipe).scores, problem.labels)
         for recipe in (default, replace(default, background=0.0))
     ]
-    assert reached[0] > reached[1] + 0.04
+    assert reached[0] > reached[1] + 0.01

@@ -69,12 +69,10 @@ class Head:
         return pooled[:, : len(self.cls[0])]
 
     def parts(self, cls: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """S_patch and S_cls of eq. 13, N x C each."""
-        unit = F.normalize(cls.float(), dim=-1)
-        return (
-            paa.patch_scores(self.pooled(patches), self.scales.patch),
-            paa.patch_probabilities(unit, *self.cls, self.scales.cls),
-        )
+        """The two terms of eq. 13, N x C each."""
+        unit, fusion = F.normalize(cls.float(), dim=-1), paa.FUSIONS[self.scales.fusion]
+        logits = unit @ self.cls[0].T + self.cls[1]
+        return fusion.patch(self.pooled(patches), self.scales.patch), fusion.cls(logits, self.scales.cls)
 
 
 class Bench:
@@ -96,7 +94,7 @@ class Bench:
         if variant.standardise_fusion:
             known = head.parts(*_sample(evidence))
             patch, cls = ((part - s.mean(0)) / s.std(0) for part, s in zip((patch, cls), known, strict=True))
-        return paa.fuse(patch, cls, variant.recipe.alpha)
+        return paa.FUSIONS[head.scales.fusion].link(paa.fuse(patch, cls, variant.recipe.alpha))
 
     def head(self, variant: Variant) -> tuple[Head, Evidence]:
         """Learn it."""

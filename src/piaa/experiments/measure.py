@@ -96,11 +96,8 @@ def fused_at(learnt: Learnt, features: Features, alphas: Sequence[float]) -> dic
             aggregate,
             len(scorer.label_names),
         )
-        patch = paa.patch_scores(pooled, scorer.scales.patch)
-        unit = torch.nn.functional.normalize(encoded.cls, dim=-1)
-        cls = paa.cls_scores(unit, scorer.prototypes, scorer.scales.cls)
         for alpha in alphas:
-            parts[alpha].append(paa.fuse(patch, cls, alpha))
+            parts[alpha].append(paa.fused(pooled, encoded.cls, scorer.prototypes, scorer.scales, alpha))
     return {alpha: torch.cat(part) for alpha, part in parts.items()}
 
 

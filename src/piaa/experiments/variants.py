@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from piaa.errors import InputError
-from piaa.recipes import Recipe, SpreadScales
+from piaa.recipes import FixedScales, OddsScales, Recipe, SpreadScales
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ def variant_of(change: Mapping[str, Any], recipe: Recipe) -> Variant:
         known = ", ".join(sorted(RECIPE_FIELDS | SCALE_FIELDS | OWN_FIELDS))
         raise InputError(f"an ablation cannot change {', '.join(sorted(unknown))}; it can change: {known}")
     scales = {name: value for name, value in change.items() if name in SCALE_FIELDS}
-    if scales and not isinstance(recipe.scales, SpreadScales):
+    if scales and isinstance(recipe.scales, FixedScales):
         raise InputError(f"recipe {recipe.name} has fixed scales; {', '.join(scales)} can be changed in others only")
-    rule = replace(recipe.scales, **scales) if isinstance(recipe.scales, SpreadScales) else recipe.scales
+    rule = replace(recipe.scales, **scales) if isinstance(recipe.scales, SpreadScales | OddsScales) else recipe.scales
     numbers = {name: value for name, value in change.items() if name in RECIPE_FIELDS}
     own = {name: value for name, value in change.items() if name in OWN_FIELDS}
     if "sizes" in own:
