@@ -253,3 +253,23 @@ def test_the_background_is_the_gaussian_of_all_patches() -> None:
     shift = torch.log(torch.tensor(4 / 5))  # the uniform prior is over one class more
     torch.testing.assert_close(bias[:4], plain_bias + shift)
     torch.testing.assert_close(bias[4], -(mean @ mean) - torch.log(torch.tensor(5.0)) + torch.log(torch.tensor(3.0)))
+
+
+def test_odds_let_no_class_lower_another() -> None:
+    """With the fusion of log-odds a class's score depends on its own pooled probability and on [CLS] alone."""
+    random = torch.Generator().manual_seed(8)
+    pooled, cls = torch.rand(4, 5, generator=random), torch.randn(4, 6, generator=random)
+    texts = torch.nn.functional.normalize(torch.randn(5, 6, generator=random), dim=1)
+    scales = Scales(1.0, 1.0, 4.5, "odds")
+    scores = paa.fused(pooled, cls, texts, scales, 0.9)
+    other = pooled.clone()
+    other[:, 0] = 0.999
+    changed = paa.fused(other, cls, texts, scales, 0.9)
+    torch.testing.assert_close(changed[:, 1:], scores[:, 1:])
+    assert (changed[:, 0] > scores[:, 0]).all()
+    cosines = torch.nn.functional.normalize(cls, dim=1) @ texts.T
+    by_hand = 0.9 * torch.log(pooled / (1 - pooled)) + 0.1 * 4.5 * (cosines - cosines.mean(dim=1, keepdim=True))
+    torch.testing.assert_close(scores, torch.sigmoid(by_hand))
+    torch.testing.assert_close(paa.fused(pooled, cls, texts, scales, 1.0), pooled)
+    published = paa.fused(pooled, cls, texts, Scales(1.0, 2.0, 3.0), 0.9)
+    torch.testing.assert_close(published.sum(dim=1), torch.ones(4))

@@ -214,8 +214,8 @@ def test_a_background_takes_what_no_class_wants(bank_rows: dict[str, Tensor], mo
     assert torch.equal(weight[:6], pvcl.linear_classifier(gaussians.means, gaussians.precision)[0])
     assert int((mean.float() @ weight.T + bias).argmax()) == 6
     assert int((gaussians.means[2] @ weight.T + bias).argmax()) == 2
-    _, tenfold = changed.with_background(gaussians, mean, 10.0, 2.0)
-    assert float(torch.exp(2.0 * (tenfold - bias))[6]) == pytest.approx(10.0, rel=1e-3)
+    _, tenfold = pvcl.with_background(gaussians.means, gaussians.precision, mean, 10.0)
+    assert float(torch.exp(tenfold - bias)[6]) == pytest.approx(10.0, rel=1e-3)
 
 
 def test_rows_agree_with_compare(job: Job, baseline: Tensor) -> None:
