@@ -52,7 +52,7 @@ def run_demo(
 
     Args:
         out: folder for images, classifier, tags, metrics.
-        seed: of the scenes; no seed was used to tune anything but 0 to 2.
+        seed: of the scenes; no seed was used to tune anything but 0 to 3.
         unlabelled: images to learn from.
         test: images to evaluate on.
         stage: called with the name of each step, gives its progress callback.

@@ -30,7 +30,7 @@ def read_scenes(
 ) -> Annotations:
     """Draw the scenes of a seed into `home/scenes-SEED-UNLABELLED-TEST`, unless they are there, whole, already.
 
-    The first images of a longer split are those of a shorter one. No seed was used to tune anything but 0 to 2.
+    The first images of a longer split are those of a shorter one. No seed was used to tune anything but 0 to 3.
 
     Raises:
         InputError: a count below 1, or the folder cannot be written.
