@@ -115,8 +115,9 @@ class Sample:
     def keep(self, key: Tensor, image: Tensor, cls: Tensor, patches: Tensor) -> None:
         """Put images with known hashes among those here."""
         if self._cls is None or self._patches is None:
-            self._cls = torch.empty(self.size, *cls.shape[1:], dtype=torch.float16)
-            self._patches = torch.empty(self.size, *patches.shape[1:], dtype=torch.float16)
+            # zeroed, so that a run takes this memory at once and no more of it later
+            self._cls = torch.empty(self.size, *cls.shape[1:], dtype=torch.float16).zero_()
+            self._patches = torch.empty(self.size, *patches.shape[1:], dtype=torch.float16).zero_()
         old = len(self.key)
         both, images = torch.cat([self.key, key]), torch.cat([self.image, image])
         order = torch.argsort(both, stable=True)[: self.size]
