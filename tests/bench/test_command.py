@@ -118,7 +118,7 @@ def test_models_in_processes_of_their_own(tmp_path):
     assert "no-such-model" in shown
     text = page.read_text()
     assert text.startswith(f"# Models\n\n{BEGIN}\n")
-    assert "| embedded | 6 (2) | 64 x 64 | 8 x 8 |" in text
+    assert "| embedded | 6 (2) | 96 x 96 | 12 x 12 |" in text
     assert "- no-such-model: no model is called" in text
 
 
