@@ -123,3 +123,10 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         write_truth(tmp_path / "no" / "t.csv", [])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_is_too_long_for_the_disk_is_missing(tmp_path):
+    """It was an OSError out of `Path.is_file`."""
+    path = tmp_path / "truth.csv"
+    path.write_text(f"path,labels\n{'x' * 300},a\n")
+    assert read_truth(path, ["a"]).missing == ["x" * 300]

@@ -126,7 +126,7 @@ def read_truth(path: str | os.PathLike[str], label_names: Sequence[str]) -> Trut
             sizes[entry.path] = _checked_sizes(entry, index)
     if not labels:
         raise LabelError(f"{path}: no image in it")
-    missing = [name for name in labels if not (path.parent / name).is_file()]
+    missing = [name for name in labels if not os.path.isfile(path.parent / name)]
     return Truth(list(label_names), labels, sizes, path.parent, missing)
 
 

@@ -82,7 +82,8 @@ def test_the_example_goes_through_every_command(folder: Path) -> None:
     assert "scenes one-error" in (folder / "results/report/report.md").read_text()
     nothing_is_registered()
     output = piaa(folder, "tag", "test", "--classifier", "mine.piaa", "--out", "no.jsonl", code=1)
-    assert "is called 'top3'; choose one of: max, " in output
+    assert "is called 'value'; choose one of: clip, " in output
+    assert "(your own: --extension FILE)" in output
     assert "(your own: --extension FILE)" in output
     assert not (folder / "no.jsonl").exists()
 

@@ -54,7 +54,7 @@ def measured(world: Path) -> tuple[Path, dict, str]:
 def test_eval_has_intervals_top_three_and_comparisons(measured: tuple[Path, dict, str]) -> None:
     folder, numbers, printed = measured
     table = read_scores(folder / "run.parquet")
-    assert list(table.scores) == ["cls", "text_patch", "paa", "pvcl", "piaa"]
+    assert list(table.scores) == ["cls", "text_patch", "text_scaled", "paa", "pvcl", "piaa"]
     assert table.label_names == object_names()
     assert table.scores["piaa"].shape == table.labels.shape == (16, len(object_names()))
     assert not any(path.startswith("/") for path in table.paths)  # as the truth file names them
@@ -103,7 +103,7 @@ def test_compare_two_runs(measured: tuple[Path, dict, str], tmp_path: Path) -> N
     printed = run("compare", first, tmp_path / "second.parquet", "--bootstrap", "500", "--out", tmp_path / "c.json")
     found = json.loads((tmp_path / "c.json").read_text())
     rows = {(row["metric"], row["method"]): row for row in found["methods"]}
-    assert found["images"] == 16 and len(rows) == 7
+    assert found["images"] == 16 and len(rows) == 8
     piaa = rows["mAP", "piaa"]
     assert piaa["baseline"] == pytest.approx(100 * metrics.mean_average_precision(table.scores["piaa"], table.labels))
     assert piaa["value"] == pytest.approx(100)
