@@ -59,6 +59,7 @@ def compare(problem: Problem) -> dict[str, float]:
         "[CLS]": paa.cls_scores(F.normalize(problem.cls, dim=1), problem.text, 1.0),
         "text patches + max": paa.pooled_probabilities(problem.patches, problem.text, no_bias, default.text_scale),
         **{name: fit_and_score(problem, get_recipe(name)).scores for name in PUBLISHED},
+        "softmax-fusion": fit_and_score(problem, get_recipe("softmax-fusion")).scores,
         "default": fitted.scores,
         "default, logits x100": fit_and_score(problem, default, 100.0).scores,
     }
@@ -87,7 +88,7 @@ def main() -> None:
         best = f"{max(means):.1f}"
         cells = [f"{mean:.1f}" for mean in means]
         table.add_row(name, *(f"**{cell}**" if cell == best else cell for cell in cells))
-    Console(width=max(Console().width, 150)).print(table)
+    Console(width=max(Console().width, 200)).print(table)
 
 
 if __name__ == "__main__":

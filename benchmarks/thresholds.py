@@ -54,7 +54,7 @@ def main() -> None:
 
     every = [outcome for several in outcomes.values() for outcome in several]
     methods = list(every[0])
-    console = Console(width=max(Console().width, 150))
+    console = Console(width=max(Console().width, 200))
     summary = Table("rule", "CP", "CR", "CF1", "OP", "OR", "OF1", box=box.MARKDOWN)
     for method in methods:
         means = (

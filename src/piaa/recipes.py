@@ -1,7 +1,8 @@
 """One named setting for the whole of PVCL and PAA.
 
-`default` is one setting for every data set: nothing in it depends on the scale of the logits. The published
-settings, tuned per data set, stay available by name for comparison.
+`default` is one setting for every data set: nothing in it depends on the scale of the logits. `softmax-fusion` is the
+same with eq. 12 and 13 as they are, at measured scales. The published settings, tuned per data set, stay available by
+name for comparison.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("default", bank_share=0.05, background=1.0, scales=OddsScales()),
+        Recipe("softmax-fusion", bank_share=0.05, background=1.0, scales=SpreadScales()),
         _published("voc", purify_scale=100.0, cls=80.0, patch=200.0),
         _published("coco", purify_scale=0.01, cls=80.0, patch=400.0),
         _published("nus", purify_scale=500.0, cls=10.0, patch=400.0),

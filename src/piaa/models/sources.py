@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import os
 import socket
 import urllib.parse
 import urllib.request
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from piaa.front_ends import DEFAULT_FRONT_END
 from piaa.models.checkpoints import is_torchscript, read_json, read_state_dict
 from piaa.models.hugging_face import is_hugging_face_clip, openai_layout, read_hugging_face_clip
 from piaa.models.openai import openai_config
+from piaa.quiet import quiet
 
 EMBEDDED = "embedded"
 EMBEDDED_DIR = Path(__file__).parents[1] / "assets" / "embedded"
@@ -314,17 +313,6 @@ def _short(error: BaseException) -> str:
     return text if len(text) <= 300 else text[:300] + " ..."
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> contextlib.AbstractContextManager[None]:
     """open_clip reports through the root logger and warnings what is no news here."""
-    loggers = [logging.root, logging.getLogger("huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+    return quiet("root", "huggingface_hub")

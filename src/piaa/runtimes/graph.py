@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -14,6 +11,7 @@ from torch import Tensor, nn
 
 from piaa.encoder import Encoder
 from piaa.errors import ModelError
+from piaa.quiet import quiet
 
 INPUT, OUTPUTS = "images", ("cls", "patches")
 MOST_IMAGES = 65536
@@ -76,17 +74,6 @@ def _reason(error: BaseException) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:300]
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> contextlib.AbstractContextManager[None]:
     """The exporter's running comments are no news to a user of piaa."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+    return quiet("torch.onnx", "onnxscript", "onnx_ir", "torch.export")
