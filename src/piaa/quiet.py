@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet(*loggers: str) -> Iterator[None]:
-    """Inside, no warning is shown, and the loggers of these names ("root" is the root) say nothing short of critical."""
+    """Inside, no warning is shown and the loggers of these names ("root" too) say nothing short of critical."""
     named = [logging.getLogger(name) for name in loggers]
     levels = [logger.level for logger in named]
     with warnings.catch_warnings():
