@@ -25,7 +25,6 @@ from piaa.bench.timing import Spread, in_turns, ratio
 from piaa.encoder import Encoded, Encoder, ImageEncoder
 from piaa.errors import PiaaError
 from piaa.evaluate import Evaluation, evaluate
-from piaa.front_ends import FRONT_ENDS
 from piaa.inputs import batches, iterate
 from piaa.metrics.compare import compare
 from piaa.models import LoadedModel, load_model
@@ -77,7 +76,8 @@ def parse() -> argparse.Namespace:
     measured = [EAGER_BF16, *(name for name in engine_names() if name not in (EAGER, "auto"))]
     parser.add_argument("--engines", nargs="+", default=measured)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
-    parser.add_argument("--front-ends", nargs="+", default=list(FRONT_ENDS), help="the last one is used for mAP")
+    front_ends = ["clip", "itaclip", "sc-clip", "sclip"]
+    parser.add_argument("--front-ends", nargs="+", default=front_ends, help="the last one is used for mAP")
     parser.add_argument("--batch", type=int, default=8, help="images a repetition")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--scenes", type=int, default=1000, help="of each split, for mAP; 0 leaves mAP out")

@@ -114,7 +114,9 @@ def test_demo_writes_its_numbers_and_its_report(tmp_path: Path) -> None:
 def test_the_answer_does_not_depend_on_the_batch(world: Path) -> None:
     one = Recognizer.load(world / "demo.piaa", batch_size=1).decision_function(world / "test")
     many = Recognizer.load(world / "demo.piaa", batch_size=24, workers=1).decision_function(world / "test")
+    probed = Recognizer.load(world / "demo.piaa").decision_function(world / "test")
     assert np.abs(one - many).max() < 1e-5
+    assert np.abs(one - probed).max() < 1e-5
     assert one.min() >= 0 and one.max() <= 1 and one.std() > 0.05
 
 

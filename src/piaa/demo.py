@@ -65,6 +65,7 @@ def run_demo(
     seconds: dict[str, float] = {}
     recognizer = Recognizer(object_names(), **options)
     learner = recognizer.learner()
+    together = learner.setup.decoded_together
     out.mkdir(parents=True, exist_ok=True)
 
     with _timed(seconds, "draw"):
@@ -77,15 +78,18 @@ def run_demo(
             learner,
             out / "unlabelled",
             out=out / "demo.piaa",
+            batch_size=together,
             progress=stage("learning from unlabelled images"),
             finish=lambda: recognizer.adopt(learner).save(out / "demo.piaa"),
         )
     scorer = recognizer.scorer()
     with _timed(seconds, "tag"):
-        tagged = tag_job(scorer, out / "test", out=out / "tags.jsonl", progress=stage("tagging test images"))
+        report = stage("tagging test images")
+        tagged = tag_job(scorer, out / "test", out=out / "tags.jsonl", batch_size=together, progress=report)
     with _timed(seconds, "evaluate"):
         truth = read_truth(out / "truth.csv", scorer.label_names)
-        result = evaluate(scorer, learner.text_scales(), out / "test", truth, progress=stage("evaluating every method"))
+        report, scales = stage("evaluating every method"), learner.text_scales()
+        result = evaluate(scorer, scales, out / "test", truth, batch_size=together, progress=report)
     numbers = result.summary()
     numbers = {
         **{f"{name}_map": value for name, value in numbers["map"].items()},

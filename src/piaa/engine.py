@@ -21,7 +21,7 @@ from piaa import paa, pvcl
 from piaa.encoder import Encoded, Encoder
 from piaa.evidence import Evidence
 from piaa.labels import Label
-from piaa.models import BatchedEncoder, LoadedModel
+from piaa.models import BatchedEncoder, LoadedModel, most_images
 from piaa.preprocess import Preprocess
 from piaa.recipes import Recipe, Scales
 from piaa.runtimes import parse_engine
@@ -46,6 +46,11 @@ class Setup:
     preprocess: Preprocess
     batch_size: int = 0
     engine: str = "eager"
+
+    @property
+    def decoded_together(self) -> int:
+        """How many images are prepared for the encoder at a time: the batch size, or the most that a probe allows."""
+        return self.batch_size or most_images(self.model.device)
 
     def encoder(self) -> Callable[[Tensor], Encoded]:
         """The one-pass encoder in its engine, splitting what does not fit.

@@ -96,7 +96,7 @@ class Sample:
     def update(self, cls: Tensor, patches: Tensor, images: Tensor) -> None:
         """Offer images by their index: N x d, N x M x d and N."""
         if self._cls is None:  # the first batch says how large an image is
-            self.size = max(1, min(self.size, SAMPLE_BYTES // (2 * patches[0].numel())))
+            self.reserve(cls.shape[1:], patches.shape[1:])
         key = _hash(images)
         if len(self.key) >= self.size:
             small = key <= self.key[-1]
@@ -112,12 +112,18 @@ class Sample:
             self.size = min(self.size, other.size)
             self.keep(other.key, other.image, cls, patches)
 
+    def reserve(self, cls: torch.Size, patches: torch.Size) -> None:
+        """Take all memory at once and none later: for embeddings of these shapes an image, within `SAMPLE_BYTES`."""
+        self.size = max(1, min(self.size, SAMPLE_BYTES // (2 * patches.numel())))
+        self._cls = torch.empty(self.size, *cls, dtype=torch.float16).zero_()
+        self._patches = torch.empty(self.size, *patches, dtype=torch.float16).zero_()
+
     def keep(self, key: Tensor, image: Tensor, cls: Tensor, patches: Tensor) -> None:
         """Put images with known hashes among those here."""
         if self._cls is None or self._patches is None:
-            # zeroed, so that a run takes this memory at once and no more of it later
-            self._cls = torch.empty(self.size, *cls.shape[1:], dtype=torch.float16).zero_()
-            self._patches = torch.empty(self.size, *patches.shape[1:], dtype=torch.float16).zero_()
+            self.reserve(cls.shape[1:], patches.shape[1:])
+        assert self._cls is not None
+        assert self._patches is not None
         old = len(self.key)
         both, images = torch.cat([self.key, key]), torch.cat([self.image, image])
         order = torch.argsort(both, stable=True)[: self.size]

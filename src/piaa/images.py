@@ -29,13 +29,17 @@ MAX_PIXELS = 89_478_485  # Pillow's own mark for a decompression bomb: a quarter
 ImageSource = str | os.PathLike[str] | bytes | Image.Image
 
 
-def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, name: str | None = None) -> Image.Image:
+def open_image(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, name: str | None = None, ample: int = 0
+) -> Image.Image:
     """Decode one image completely.
 
     Args:
         source: a path, the bytes of a file, or an opened PIL image (it is left as it was).
         max_pixels: the largest width x height that is decoded; up to twice `MAX_PIXELS`.
         name: how errors call the image; by default its path, or `<bytes>`, `<PIL image>`.
+        ample: pixels a side that are enough. A JPEG may then come at a half, a quarter or an eighth of its size, whose
+            sides are no shorter than that: it is decoded so, in a fraction of the time. 0: as it is.
 
     Returns:
         A loaded PIL image of mode RGB, upright; no file stays open.
@@ -46,11 +50,11 @@ def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, name: str |
     if isinstance(source, Image.Image):
         return _decode(source, name or "<PIL image>", max_pixels)
     if isinstance(source, bytes):
-        return _open_stream(io.BytesIO(source), name or "<bytes>", max_pixels)
-    return _open_path(Path(source), name or printable(source), max_pixels)
+        return _open_stream(io.BytesIO(source), name or "<bytes>", max_pixels, ample)
+    return _open_path(Path(source), name or printable(source), max_pixels, ample)
 
 
-def to_image(value: Any, *, name: str = "<image>", max_pixels: int = MAX_PIXELS) -> Image.Image:
+def to_image(value: Any, *, name: str = "<image>", max_pixels: int = MAX_PIXELS, ample: int = 0) -> Image.Image:
     """Anything that can be one image, as PIL RGB.
 
     Args:
@@ -59,6 +63,7 @@ def to_image(value: Any, *, name: str = "<image>", max_pixels: int = MAX_PIXELS)
             booleans 0 to 1.
         name: how errors call the image.
         max_pixels: as in `open_image`.
+        ample: likewise.
 
     Raises:
         ImageError: shape, type or value range is none of these.
@@ -73,9 +78,9 @@ def to_image(value: Any, *, name: str = "<image>", max_pixels: int = MAX_PIXELS)
     if isinstance(value, np.ndarray):
         return _from_array(value, name, f"array of shape {value.shape}", max_pixels)
     if isinstance(value, str | os.PathLike):
-        return open_image(value, max_pixels=max_pixels)
+        return open_image(value, max_pixels=max_pixels, ample=ample)
     if isinstance(value, bytes | Image.Image):
-        return open_image(value, max_pixels=max_pixels, name=name)
+        return open_image(value, max_pixels=max_pixels, name=name, ample=ample)
     kind = type(value).__name__
     raise ImageError(name, f"a {kind} is not an image: give a path, PIL image, array or tensor")
 
@@ -85,7 +90,7 @@ def printable(path: str | os.PathLike[str]) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _open_path(path: Path, name: str, max_pixels: int) -> Image.Image:
+def _open_path(path: Path, name: str, max_pixels: int, ample: int) -> Image.Image:
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
@@ -93,7 +98,7 @@ def _open_path(path: Path, name: str, max_pixels: int) -> Image.Image:
         if not stat.S_ISREG(status.st_mode):  # a pipe or a device would block for ever
             raise ImageError(name, "not a regular file")
         with open(path, "rb") as stream:
-            return _open_stream(stream, name, max_pixels)
+            return _open_stream(stream, name, max_pixels, ample)
     except FileNotFoundError:
         dangling = path.is_symlink()
         reason = "a link to a file that does not exist" if dangling else "no such file (moved or removed?)"
@@ -104,7 +109,7 @@ def _open_path(path: Path, name: str, max_pixels: int) -> Image.Image:
         raise ImageError(name, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _open_stream(stream: IO[bytes], name: str, max_pixels: int) -> Image.Image:
+def _open_stream(stream: IO[bytes], name: str, max_pixels: int, ample: int) -> Image.Image:
     head = stream.read(512)
     stream.seek(0)
     if not head:
@@ -117,16 +122,18 @@ def _open_stream(stream: IO[bytes], name: str, max_pixels: int) -> Image.Image:
         raise ImageError(name, f"too large: over {max_pixels:,} pixels (a decompression bomb?)") from None
     except Exception as error:  # decoders fail in any way they like on hostile bytes
         raise ImageError(name, f"damaged: {_plain(error)}") from error
-    return _decode(opened, name, max_pixels)
+    return _decode(opened, name, max_pixels, ample)
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+def _decode(image: Image.Image, name: str, max_pixels: int, ample: int = 0) -> Image.Image:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
             name, f"too large: {width} x {height} pixels, more than {max_pixels:,} (a decompression bomb?)"
         )
     try:
+        if ample:
+            image.draft(None, (ample, ample))  # no format but JPEG does anything
         image.load()
         return _to_rgb(_upright(image))
     except MemoryError:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from piaa.errors import ImageError, InputError
 from piaa.images import SUFFIXES, printable, to_image
+from piaa.preprocess import Preprocess
 
 Preprocessor = Callable[[Image.Image], Tensor]
 
@@ -37,8 +38,11 @@ class Item:
     id: str
     source: Any
 
-    def load(self) -> Image.Image:
+    def load(self, ample: int = 0) -> Image.Image:
         """Decode: PIL RGB, upright.
+
+        Args:
+            ample: pixels a side that are enough; see `piaa.images.open_image`.
 
         Raises:
             ImageError: it cannot be read; its path is this `id`.
@@ -46,7 +50,7 @@ class Item:
         if isinstance(self.source, ImageError):
             raise self.source
         try:
-            return to_image(self.source, name=self.id)
+            return to_image(self.source, name=self.id, ample=ample)
         except ImageError as error:
             raise ImageError(self.id, error.reason) from error
 
@@ -228,7 +232,7 @@ def batches(
 
     Args:
         items: the stream.
-        preprocess: PIL RGB to 3 x H x W.
+        preprocess: PIL RGB to 3 x H x W. A `Preprocess` says how large a picture need be (`ample`).
         batch_size: images in a batch, at least 1; the last one may be smaller.
         workers: threads; 0 works in the caller's.
         on_error: told of each image that cannot be read, in the stream's order, in the caller's thread; what
@@ -292,7 +296,7 @@ def _decoded(
 
 def _decode(index: int, item: Item, preprocess: Preprocessor) -> _Decoded:
     try:
-        return index, item.id, preprocess(item.load())
+        return index, item.id, preprocess(item.load(preprocess.ample if isinstance(preprocess, Preprocess) else 0))
     except ImageError as error:
         return index, item.id, error
     except MemoryError:

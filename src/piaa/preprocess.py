@@ -20,6 +20,9 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 MAX_ASPECT = 8
 """A longer image loses its ends before it is resized, so that a strip does not fill memory."""
 
+AMPLE = 2
+"""A picture of so many times the wanted side or more is resized to what the whole one gives, to a grey value or so."""
+
 Box = tuple[float, float, float, float]
 
 
@@ -49,6 +52,11 @@ class Preprocess:
         pixels: Tensor = TF.to_tensor(fitted)
         normalised: Tensor = TF.normalize(pixels, list(self.mean), list(self.std))
         return normalised
+
+    @property
+    def ample(self) -> int:
+        """Pixels a side from which on a larger picture makes no visible difference: `AMPLE` times the longer side."""
+        return AMPLE * max(self.image_size)
 
     def region(self, width: int, height: int) -> Box:
         """The part of a `width` x `height` image that the result shows: left, top, right, bottom in its

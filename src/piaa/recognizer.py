@@ -21,7 +21,6 @@ from piaa.front_ends import get_front_end
 from piaa.inputs import batches, iterate
 from piaa.labels import Label, parse_labels
 from piaa.models import EMBEDDED, LoadedModel, load_model
-from piaa.preprocess import Preprocess
 from piaa.recipes import Recipe, Scales, get_recipe, recipe_from_dict
 from piaa.runtimes import parse_engine
 from piaa.text import resolve_templates, text_prototypes
@@ -48,7 +47,7 @@ class Recognizer:
         device: `auto`, `cpu`, `cuda`, `mps`.
         precision: `auto`, `fp32`, `bf16`, `fp16`.
         engine: what runs the encoder: `eager`, `compile`, `openvino`, `onnxruntime`, `auto`; see `piaa.runtimes`.
-        batch_size: images at a time; the answer for an image never depends on it.
+        batch_size: images at a time; 0 probes what the memory holds. The answer for an image never depends on it.
         workers: threads that decode images.
 
     Attributes:
@@ -77,7 +76,7 @@ class Recognizer:
         device: str = "auto",
         precision: str = "auto",
         engine: str = "eager",
-        batch_size: int = 64,
+        batch_size: int = 0,
         workers: int = 2,
     ) -> None:
         self.labels = labels
@@ -109,7 +108,7 @@ class Recognizer:
             LabelError, ModelError: see `piaa.labels` and `piaa.models`.
         """
         learner = self.learner()
-        for batch in self._batches(X, learner.preprocess):
+        for batch in self._batches(X, learner.setup):
             learner.update(batch.images, batch.indices)
         self._warn("fitted")
         return self.adopt(learner)
@@ -173,7 +172,7 @@ class Recognizer:
         """Scores S of eq. 13: N x C, 0 to 1; a row of NaN for an image that cannot be read."""
         scorer = self.scorer()
         rows: dict[int, NDArray[np.float64]] = {}
-        for batch in self._batches(X, scorer.preprocess):
+        for batch in self._batches(X, scorer.setup):
             scores = scorer.score(batch.images).double().numpy()
             rows.update(zip(batch.indices, scores, strict=True))
         result = np.full((self._count, len(scorer.label_names)), np.nan)
@@ -248,7 +247,7 @@ class Recognizer:
         *,
         device: str = "auto",
         engine: str = "eager",
-        batch_size: int = 64,
+        batch_size: int = 0,
         workers: int = 2,
     ) -> Self:
         """The recognizer that `save` wrote; its model is loaded too. The engine need not be that of the fit.
@@ -345,7 +344,7 @@ class Recognizer:
         self._fitted()
         return self.thresholds_
 
-    def _batches(self, X: Any, preprocess: Preprocess) -> Iterator[Any]:
+    def _batches(self, X: Any, setup: Setup) -> Iterator[Any]:
         """Batches of X; what cannot be read goes to `errors_`."""
         self.errors_: list[tuple[str, str]] = []
         self._count = 0
@@ -358,7 +357,7 @@ class Recognizer:
         def report(error: ImageError) -> None:
             self.errors_.append((error.path, error.reason))
 
-        yield from batches(counted(), preprocess, self.batch_size, self.workers, report)
+        yield from batches(counted(), setup.preprocess, setup.decoded_together, self.workers, report)
 
     def _warn(self, verb: str) -> None:
         if self.errors_:

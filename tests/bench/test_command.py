@@ -66,7 +66,7 @@ def test_shares_of_a_fit_are_its_costs_and_sum_to_one(compared):
     each, once = fitting["seconds_per_image"], fitting["seconds_once"]
     costs = {name: fitting["fit_images"] * value["median"] for name, value in each.items()} | once
     assert costs.keys() == fitting["shares"].keys()
-    assert set(costs) == {"encoder", "evidence", "closed_form", "scales_and_thresholds"}
+    assert set(costs) == {"encoder", "evidence", "sample_memory", "closed_form", "scales_and_thresholds"}
     for name, cost in costs.items():
         assert fitting["shares"][name] == pytest.approx(cost / sum(costs.values()))
 

@@ -43,7 +43,7 @@ def fresh(setup: Setup, items: list[Item]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_they_are_the_encoders_own(setup: Setup, items: list[Item], tmp_path: Path) -> None:
-    features = FeatureStore(tmp_path, batch_size=4).get(setup, items)
+    features = FeatureStore(tmp_path).get(setup, items)
     cls, patches = fresh(setup, items)
     assert features.ids == [item.id for item in items]
     torch.testing.assert_close(torch.tensor(features.cls).float(), cls, rtol=1e-3, atol=1e-3)
@@ -55,10 +55,8 @@ def test_they_are_the_encoders_own(setup: Setup, items: list[Item], tmp_path: Pa
 
 
 def test_the_second_time_nothing_is_encoded(setup: Setup, items: list[Item], tmp_path: Path) -> None:
-    first = FeatureStore(tmp_path, batch_size=4).get(setup, items)
-    again = FeatureStore(tmp_path, batch_size=3).get(
-        setup, items, progress=lambda done, total: pytest.fail("it encoded once more")
-    )
+    first = FeatureStore(tmp_path).get(setup, items)
+    again = FeatureStore(tmp_path).get(setup, items, progress=lambda done, total: pytest.fail("it encoded once more"))
     assert np.array_equal(first.patches, again.patches)
     other = Setup(setup.model, "clip", setup.preprocess, 4)
     store = FeatureStore(tmp_path)
@@ -66,8 +64,8 @@ def test_the_second_time_nothing_is_encoded(setup: Setup, items: list[Item], tmp
 
 
 def test_a_killed_run_goes_on_where_it_was(setup: Setup, items: list[Item], tmp_path: Path) -> None:
-    whole = FeatureStore(tmp_path / "whole", batch_size=4).get(setup, items)
-    store = FeatureStore(tmp_path / "killed", batch_size=4)
+    whole = FeatureStore(tmp_path / "whole").get(setup, items)
+    store = FeatureStore(tmp_path / "killed")
 
     def kill(done: int, total: int | None) -> None:
         raise KeyboardInterrupt

@@ -17,6 +17,8 @@ from PIL import Image
 
 from piaa.errors import ImageError
 from piaa.images import open_image, to_image
+from piaa.preprocess import build_preprocess
+from piaa.scenes import render, sample_scene
 
 RED_BLUE = np.zeros((8, 12, 3), np.uint8)
 RED_BLUE[:, :6] = (200, 30, 20)
@@ -300,3 +302,44 @@ def test_grey_and_alpha_arrays() -> None:
 def test_what_is_no_image(value: object) -> None:
     with pytest.raises(ImageError, match="<image 7>"):
         to_image(value, name="<image 7>")
+
+
+def photograph(width: int, height: int) -> Image.Image:
+    """A drawn scene with the grain of a camera, so that there is something to lose at every scale."""
+    picture = render(sample_scene(3, "bench", 1), (width, height))
+    grain = np.random.default_rng(0).normal(0, 15, (height, width, 3))
+    return Image.fromarray((np.asarray(picture) + grain).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0, "quality": 75}])
+@pytest.mark.parametrize("resize", ["shortest", "squash", "pad"])
+def test_a_jpeg_decoded_small_enters_the_model_as_the_whole_one(options: dict, resize: str) -> None:
+    data = encode(photograph(1200, 900), "JPEG", **options)
+    preprocess = build_preprocess(224, resize)
+    small = open_image(data, ample=preprocess.ample)
+    assert small.size == (600, 450)
+    std = torch.tensor(preprocess.std)[:, None, None]
+    grey = (255 * std * (preprocess(small) - preprocess(open_image(data)))).abs()
+    assert 0 < grey.mean() < 1 and grey.max() < 12
+
+
+def test_a_side_stays_ample_and_only_jpeg_shrinks() -> None:
+    picture = Image.new("RGB", (900, 450), "red")
+    jpeg = encode(picture, "JPEG")
+    assert [open_image(jpeg, ample=ample).size for ample in (0, 451, 450, 226, 225, 100, 10)] == [
+        (900, 450), (900, 450), (900, 450), (900, 450), (450, 225), (225, 113), (113, 57),
+    ]  # fmt: skip
+    assert open_image(encode(picture, "PNG"), ample=10).size == (900, 450)
+    opened = Image.open(io.BytesIO(jpeg))
+    assert open_image(opened, ample=10).size == opened.size == (900, 450)  # the caller's own image
+
+
+def test_a_small_jpeg_is_upright_and_rgb_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    turned = open_image(encode(Image.new("RGB", (900, 600), "red"), "JPEG", exif=exif), ample=100)
+    assert turned.size == (150, 225)
+    cmyk = open_image(encode(Image.new("CMYK", (900, 600), (0, 255, 255, 0)), "JPEG"), ample=100)
+    assert cmyk.size == (225, 150) and cmyk.mode == "RGB"
+    red, green, _ = cmyk.getpixel((8, 8))
+    assert red > 200 and green < 40

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from piaa.errors import ImageError, InputError
 from piaa.inputs import Item, batches, iterate, list_folder
+from piaa.preprocess import Preprocess
 
 
 def put(path: Path, value: int = 0) -> Path:
@@ -150,6 +151,21 @@ def test_batches_are_a_partition_in_order(bad: list[bool], batch_size: int, work
     assert [int(image[0, 0, 0]) for batch in got for image in batch.images] == good
     assert all(len(batch.ids) == batch_size for batch in got[:-1])
     assert [error.path for error in errors] == [f"i{n}" for n, broken in enumerate(bad) if broken]
+
+
+def test_no_more_of_a_jpeg_is_decoded_than_the_model_sees(tmp_path: Path) -> None:
+    Image.new("RGB", (1600, 1200), "red").save(tmp_path / "a.jpg")
+    sizes: list[tuple[int, int]] = []
+
+    class Watched(Preprocess):
+        def __call__(self, image: Image.Image) -> torch.Tensor:
+            sizes.append(image.size)
+            return Preprocess.__call__(self, image)
+
+    (batch,) = batches(iterate(tmp_path), Watched((96, 128)), workers=0)
+    assert batch.images.shape == (1, 3, 96, 128) and sizes == [(400, 300)]
+    (plain,) = batches(iterate(tmp_path), tensor, workers=0)  # of other preprocessing nothing is known
+    assert plain.images.shape[-2:] == (1200, 1600)
 
 
 def test_prefetch_is_bounded() -> None:

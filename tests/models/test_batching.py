@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from piaa.encoder import Encoded, Encoder
+from piaa.engine import Setup
 from piaa.errors import InputError, ModelError
-from piaa.models import BatchedEncoder, load_model
+from piaa.models import BatchedEncoder, load_model, most_images
 from piaa.models.batching import suggest_batch_size
 
 IMAGES = torch.randn(7, 3, 64, 64, generator=torch.Generator().manual_seed(1))
@@ -82,3 +83,14 @@ def test_the_suggestion_shrinks_with_the_image_and_the_memory(encoder, monkeypat
     assert suggest_batch_size(encoder, torch.zeros(1, 3, 64, 64)) < 32
     monkeypatch.setattr(batching, "_free_bytes", lambda: 0)
     assert suggest_batch_size(encoder, torch.zeros(1, 3, 64, 64)) == 1
+
+
+def test_as_many_are_decoded_as_go_through_together():
+    model = load_model(device="cpu")
+    assert Setup(model, "sclip", model.preprocess(), 5).decoded_together == 5
+    probed = Setup(model, "sclip", model.preprocess())
+    assert probed.decoded_together == most_images(torch.device("cpu")) == 32
+    encode = probed.encoder()
+    assert encode.current_size == 0
+    encode(torch.zeros(1, 3, 96, 96))
+    assert encode.current_size == 32

@@ -31,17 +31,21 @@ def measure_fitting(work: Work, model: LoadedModel) -> dict[str, Any]:
     dearest time; the closed form on a bank as full as it can be.
 
     Returns:
-        `seconds_per_image` of `encoder` and `evidence` (bank, moments, sample); `seconds_once` of `closed_form` (stages
-        I to III) and `scales_and_thresholds`; `shares` of each in the whole fit, with the sum 1; `peak_mib`.
+        `seconds_per_image` of `encoder` and `evidence` (bank, moments, sample); `seconds_once` of `sample_memory`,
+        `closed_form` (stages I to III) and `scales_and_thresholds`; `shares` of each in the whole fit, with the sum 1;
+        `peak_mib`.
     """
     setup = Setup(model, work.front_ends[-1], model.preprocess(), work.batch_size)
     batches = torch.split(random_images(model, work.count), work.batch_size)
-    encoder, evidence, last = [], [], []
+    encoder, evidence, memory, last = [], [], [], []
     learner = random_learner(setup, work.classes, work.bank_size)
     encode = finished_encoder(setup, work.device)
-    encode(batches[0])  # warm
+    encoded = encode(batches[0])  # warm
     for _ in range(work.repeats):
         learner = random_learner(setup, work.classes, work.bank_size)
+        start = time.perf_counter()
+        learner.evidence.sample.reserve(encoded.cls.shape[1:], encoded.patches.shape[1:])
+        memory.append(time.perf_counter() - start)
         spent = [0.0, 0.0]
         for number, batch in enumerate(batches):
             start = time.perf_counter()
@@ -59,7 +63,11 @@ def measure_fitting(work: Work, model: LoadedModel) -> dict[str, Any]:
         last.append(time.perf_counter() - start)
     full = measure_alone(work, work.classes, model.embed_dim)
     closed = full["learn_seconds"]["median"]
-    once = {"closed_form": closed, "scales_and_thresholds": Spread.of(last).median}
+    once = {
+        "sample_memory": Spread.of(memory).median,
+        "closed_form": closed,
+        "scales_and_thresholds": Spread.of(last).median,
+    }
     each = {"encoder": Spread.of(encoder), "evidence": Spread.of(evidence)}
     parts = {name: work.fit_images * value.median for name, value in each.items()} | once
     total = sum(parts.values())

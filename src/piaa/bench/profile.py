@@ -81,7 +81,7 @@ def _one_run(work: Work, scorer: Scorer, encoder: Encoder, photos: Path, folder:
     for start in range(0, len(items), work.batch_size):
         group = items[start : start + work.batch_size]
         with clock.step("decode"):
-            pictures = [item.load() for item in group]
+            pictures = [item.load(scorer.preprocess.ample) for item in group]
         with clock.step("resize"):
             images = torch.stack([scorer.preprocess(picture) for picture in pictures])
         scores = _score(clock, scorer, encoder, images)

@@ -19,6 +19,7 @@ ENGINE_HELP = "eager, compile, openvino, onnxruntime or auto; openvino:bf16, ope
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+BATCH_HELP = "Images that go through the model together; 0 (automatic) probes what the memory holds."
 SIZE_HELP = "Side in pixels, a multiple of the patch; 'trained' is the model's own, else a third more."
 
 

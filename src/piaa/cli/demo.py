@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from piaa.cli.console import ENGINE_HELP, SIZE_HELP, output, parse_size, progress_bars, shows_errors
+from piaa.cli.console import BATCH_HELP, ENGINE_HELP, SIZE_HELP, output, parse_size, progress_bars, shows_errors
 
 
 @shows_errors
@@ -29,7 +29,7 @@ def demo(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    batch_size: Annotated[int, typer.Option(min=0, help=BATCH_HELP)] = 0,
 ) -> None:
     """Draw scenes, learn from the unlabelled ones, tag and evaluate the others, write metrics.json and report.html."""
     from piaa.cli.measures import show_comparisons, show_methods

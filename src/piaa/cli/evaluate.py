@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from piaa.cli.console import ENGINE_HELP, console, progress_bars, shows_errors
+from piaa.cli.console import BATCH_HELP, ENGINE_HELP, console, progress_bars, shows_errors
 from piaa.cli.measures import show_classes, show_comparisons, show_methods, show_notes
 
 BOOTSTRAP_HELP = "Resamples for intervals and p values; 0 for none. Without it 1,000, or 200 above 20,000 images."
@@ -29,7 +29,7 @@ def evaluate(
     bootstrap: Annotated[int | None, typer.Option(min=0, help=BOOTSTRAP_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    batch_size: Annotated[int, typer.Option(min=0, help=BATCH_HELP)] = 0,
     workers: Annotated[int, typer.Option(min=1)] = 2,
 ) -> None:
     """Measure mAP with its interval, per-class AP and F1, beside what the method is made of."""
@@ -47,7 +47,7 @@ def evaluate(
     recognizer = Recognizer.load(classifier, device=device, engine=engine, batch_size=batch_size, workers=workers)
     scorer = recognizer.scorer()
     known = read_truth(truth, scorer.label_names)
-    options = {"batch_size": batch_size, "workers": workers}
+    options = {"batch_size": scorer.setup.decoded_together, "workers": workers}
     with progress_bars() as stage:
         result = run(scorer, recognizer.text_scales(), images, known, progress=stage("scoring"), **options)
     if scores:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from piaa.cli.console import (
+    BATCH_HELP,
     ENGINE_HELP,
     SIZE_HELP,
     console,
@@ -35,7 +36,7 @@ def fit(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    batch_size: Annotated[int, typer.Option(min=0, help=BATCH_HELP)] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run was.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be read.")] = False,
@@ -68,7 +69,7 @@ def fit(
             out=out,
             resume=resume,
             strict=strict,
-            batch_size=batch_size,
+            batch_size=learner.setup.decoded_together,
             workers=workers,
             progress=stage("learning"),
             finish=lambda: recognizer.adopt(learner).save(out),

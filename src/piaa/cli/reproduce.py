@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from piaa.cli.console import ENGINE_HELP, console, output, progress_bars, shows_errors
+from piaa.cli.console import BATCH_HELP, ENGINE_HELP, console, output, progress_bars, shows_errors
 
 ROOT = Path(".piaa")
 
@@ -34,7 +34,7 @@ def reproduce(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    batch_size: Annotated[int, typer.Option(min=0, help=BATCH_HELP)] = 0,
     workers: Annotated[int, typer.Option(min=1)] = 2,
     again: Annotated[bool, typer.Option("--again", help="Measure what is in the results once more.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Compare the checksums of stored embeddings.")] = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli.console import ENGINE_HELP, console, progress_bars, show_notices, shows_errors
+from piaa.cli.console import BATCH_HELP, ENGINE_HELP, console, progress_bars, show_notices, shows_errors
 from piaa.errors import InputError
 
 
@@ -38,7 +38,7 @@ def tag(
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the scores of all classes too.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    batch_size: Annotated[int, typer.Option(min=0, help=BATCH_HELP)] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run was.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be read.")] = False,
@@ -49,14 +49,15 @@ def tag(
 
     recognizer = Recognizer.load(classifier, device=device, engine=engine, batch_size=batch_size, workers=workers)
     recognizer.set_thresholds(parse_thresholds(threshold or []))
+    scorer = recognizer.scorer()
     with progress_bars() as stage:
         summary = tag_job(
-            recognizer.scorer(),
+            scorer,
             images,
             out=out,
             resume=resume,
             strict=strict,
-            batch_size=batch_size,
+            batch_size=scorer.setup.decoded_together,
             workers=workers,
             all_scores=all_scores,
             progress=stage("tagging"),

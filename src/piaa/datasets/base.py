@@ -28,8 +28,11 @@ class LazyItem(Item):
 
     fetch: Callable[[], Any] = field(default=lambda: None, compare=False)
 
-    def load(self) -> Image.Image:
+    def load(self, ample: int = 0) -> Image.Image:
         """Fetch and decode: PIL RGB, upright.
+
+        Args:
+            ample: see `Item.load`.
 
         Raises:
             ImageError: it cannot be read; its path is this `id`.
@@ -39,7 +42,7 @@ class LazyItem(Item):
         except Exception as error:  # whatever a foreign library does: one image must not stop the others
             raise ImageError(self.id, f"cannot be fetched: {type(error).__name__}: {error}") from error
         try:
-            return to_image(value, name=self.id)
+            return to_image(value, name=self.id, ample=ample)
         except ImageError as error:
             raise ImageError(self.id, error.reason) from error
 

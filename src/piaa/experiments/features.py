@@ -76,15 +76,12 @@ class FeatureStore:
 
     Args:
         root: the folder.
-        batch_size: images decoded and encoded together.
         workers: threads that decode.
         verify: compare the checksums of what is read from disk.
     """
 
-    def __init__(
-        self, root: str | os.PathLike[str], batch_size: int = 64, workers: int = 2, verify: bool = False
-    ) -> None:
-        self.root, self.batch_size, self.workers, self.checks = Path(root), batch_size, workers, verify
+    def __init__(self, root: str | os.PathLike[str], workers: int = 2, verify: bool = False) -> None:
+        self.root, self.workers, self.checks = Path(root), workers, verify
 
     def path(self, setup: Setup, items: Sequence[Item]) -> Path:
         """Where the embeddings of these images in this set-up are, or will be."""
@@ -161,7 +158,8 @@ class FeatureStore:
             state["failed"].append([error.path, error.reason])
 
         rest = items[state["done"] :]
-        for batch in batches(rest, setup.preprocess, self.batch_size, self.workers, report, start=state["done"]):
+        together = setup.decoded_together
+        for batch in batches(rest, setup.preprocess, together, self.workers, report, start=state["done"]):
             start = time.monotonic()
             encoded = encode(batch.images)
             state["encoder_seconds"] += time.monotonic() - start

@@ -33,7 +33,7 @@ class Place:
         precision: `auto`, `fp32`, `bf16`, `fp16`.
         image_size: side in pixels; None is the size that the model was trained for, the paper's.
         resize: `shortest`, `squash`, `pad`; None is the model's own.
-        batch_size: images encoded together; no result depends on it.
+        batch_size: images encoded together, 0 for what the memory holds; no result depends on it.
         workers: threads that decode.
         verify: compare the checksums of stored embeddings before they are used.
         engine: what runs the encoder; see `piaa.runtimes`.
@@ -45,7 +45,7 @@ class Place:
     precision: str = "auto"
     image_size: int | None = None
     resize: str | None = None
-    batch_size: int = 64
+    batch_size: int = 0
     workers: int = 2
     verify: bool = False
     engine: str = "eager"
@@ -60,7 +60,7 @@ def jobs(spec: Spec, datasets: Sequence[Dataset], place: Place, stage: Stage | N
     for run in spec.runs:
         get_front_end(run.front_end)
         recipe_for(run.recipe, datasets[0].name)
-    store = FeatureStore(place.features, place.batch_size, place.workers, place.verify)
+    store = FeatureStore(place.features, place.workers, place.verify)
     runs = sorted(spec.runs, key=lambda run: [r.setup for r in spec.runs].index(run.setup))
     loaded: tuple[tuple[str, str], LoadedModel] | None = None
     for setup_key, group in groupby(runs, key=lambda run: run.setup):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from piaa.errors import ModelError
-from piaa.models.batching import BatchedEncoder
+from piaa.models.batching import BatchedEncoder, most_images
 from piaa.models.catalogue import ModelInfo, list_models
 from piaa.models.devices import resolve_device, resolve_precision
 from piaa.models.loaded import LoadedModel, model_fingerprint
@@ -23,6 +23,7 @@ __all__ = [
     "list_models",
     "load_model",
     "model_fingerprint",
+    "most_images",
     "self_test",
 ]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from piaa.encoder import Encoded, ImageEncoder
 from piaa.errors import ModelError
 
-MAX_BATCH = 256
+GPU_BATCH = 256
 CPU_BATCH = 32
 """More brings a CPU no speed."""
 MEMORY_SHARE = 0.7
@@ -83,6 +83,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
 
 
+def most_images(device: torch.device) -> int:
+    """The largest batch size that `suggest_batch_size` gives on a device."""
+    return GPU_BATCH if device.type == "cuda" else CPU_BATCH
+
+
 def suggest_batch_size(encoder: ImageEncoder, images: Tensor) -> int:
     """A batch size for images of this size: what fits into 70% of the free memory, as a power of two.
 
@@ -97,13 +102,11 @@ def suggest_batch_size(encoder: ImageEncoder, images: Tensor) -> int:
     if device.type == "cuda":
         per_image = _probed_bytes(encoder, images[:1])
         free = torch.cuda.mem_get_info(device)[0]
-        limit = MAX_BATCH
     else:
         per_image = _reckoned_bytes(encoder, images)
         free = _free_bytes()
-        limit = CPU_BATCH
     fitting = max(1, int(MEMORY_SHARE * free / max(per_image, 1)))
-    return min(limit, 1 << (fitting.bit_length() - 1))
+    return min(most_images(device), 1 << (fitting.bit_length() - 1))
 
 
 def _probed_bytes(encoder: ImageEncoder, image: Tensor) -> int:
