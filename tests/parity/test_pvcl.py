@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
+from golden import GOLDEN
 from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,8 +18,6 @@ from piaa.evidence import Evidence
 from piaa.metrics import average_precision, mean_average_precision
 from piaa.recipes import FixedScales, Recipe, SpreadScales, get_recipe
 
-ROOT = Path(__file__).parents[2]
-GOLDEN = Path(os.environ.get("PIAA_GOLDEN", ROOT.parent / "shared" / "reference"))
 FILES = sorted(GOLDEN.glob("pvcl_*.safetensors"))
 
 pytestmark = pytest.mark.skipif(not FILES, reason=f"no pvcl_*.safetensors in {GOLDEN}; set PIAA_GOLDEN")

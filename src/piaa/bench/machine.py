@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from piaa.runtimes.processor import cpu_flags, processor_name
+
 MATMUL_SIDE = 2048
+FOR_SMALL_NUMBERS = {"avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"}
+"""Instructions for products of 8-bit integers and of bfloat16."""
 
 
 def pin_threads(threads: int) -> int:
@@ -41,25 +44,18 @@ def describe(device: str = "cpu") -> dict[str, Any]:
     cuda = device.startswith("cuda") and torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if cuda else "cpu",
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "capability": torch.backends.cpu.get_cpu_capability(),
+        "instructions": sorted(cpu_flags() & FOR_SMALL_NUMBERS),
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "open_clip": open_clip.__version__,
         "piaa": __version__,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def matrix_product(device: str = "cpu", side: int = MATMUL_SIDE) -> tuple[Callable[[], object], int]:

@@ -87,8 +87,9 @@ def machine_line(machine: dict[str, Any]) -> str:
     """One sentence on where the numbers come from."""
     if not machine:
         return "Nothing could be measured."
+    able = ", ".join([machine["capability"], *machine["instructions"]])
     return (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, {machine['capability']}"
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, {able}"
         f"{'' if machine['device'] == 'cpu' else ', ' + machine['device']}; torch {machine['torch']}, "
         f"open_clip {machine['open_clip']}, piaa {machine['piaa']}; load before the run {machine['load_before']}"
     )

@@ -11,6 +11,9 @@ from piaa.cli.console import BATCH_HELP, ENGINE_HELP, console, output, progress_
 
 ROOT = Path(".piaa")
 
+MOST_NAMED = 8
+"""Lines that a plan names one by one."""
+
 
 @shows_errors
 def reproduce(
@@ -98,7 +101,8 @@ def _show_plan(specs: list[Any], datasets: list[Any], place: Any) -> None:
         for job in jobs(spec, datasets, place):
             images = len(job.dataset.unlabelled) + len(job.dataset.test)
             gigabytes = job.store.estimate(job.setup, images) / 2**30
-            lines = ", ".join(run.row for run in job.runs)
+            named = [run.row for run in job.runs]
+            lines = ", ".join(named) if len(named) <= MOST_NAMED else f"{named[0]} and {len(named) - 1} others"
             first = job.runs[0]
             table.add_row(
                 spec.name, lines, f"{first.model} {first.pretrained}", first.front_end, job.dataset.name,
