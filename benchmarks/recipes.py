@@ -45,8 +45,9 @@ def fit_and_score(problem: Problem, recipe: Recipe, factor: float = 1.0) -> Fitt
     louder = pvcl.PVCLResult(**{**vars(result), "weight": result.weight * factor, "bias": result.bias * factor})
     scales = evidence.scales(louder.weight, louder.bias, problem.text, recipe)
     scores = paa.image_scores(
-        problem.cls, problem.patches, louder.weight, louder.bias, problem.text, scales, recipe.alpha
-    )
+        problem.cls, problem.patches, louder.weight, louder.bias, problem.text, scales, recipe.alpha,
+        paa.get_aggregator(recipe.aggregator),
+    )  # fmt: skip
     return Fitted(evidence, louder, scores)
 
 

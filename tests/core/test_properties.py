@@ -111,7 +111,8 @@ def test_classes_can_come_in_any_order(seed: int, order: list[int], name: str) -
         evidence.update(cls, patches, torch.arange(40), text, 10.0)
         result = evidence.learn(text, recipe)
         scales = evidence.scales(result.weight, result.bias, text, recipe)
-        return paa.image_scores(cls, patches, result.weight, result.bias, text, scales, recipe.alpha)
+        aggregate = paa.get_aggregator(recipe.aggregator)
+        return paa.image_scores(cls, patches, result.weight, result.bias, text, scales, recipe.alpha, aggregate)
 
     assert torch.allclose(scores(prototypes)[:, order], scores(prototypes[order]), atol=2e-5)
 

@@ -99,6 +99,16 @@ def test_the_report_has_every_table_and_figure(place: Path) -> None:
     assert "SPARC" in markdown
 
 
+def test_markdown_tables_and_headings_stand_by_themselves(place: Path) -> None:
+    lines = (place / "results" / "report" / "report.md").read_text().splitlines()
+    assert sum(line.startswith("|---") for line in lines) == 6
+    for before, line, after in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
+        if line.startswith("|"):  # else the next paragraph is a row of it
+            assert after == "" or after.startswith("|")
+        if line.startswith("#"):
+            assert before == after == ""
+
+
 def test_kept_maps_fit_their_images(place: Path) -> None:
     with np.load(place / "results" / "figure1-scenes.npz") as stored:
         image, attention, maps = stored["image-0"], stored["attention-0"], stored["maps-0"]

@@ -15,7 +15,8 @@ FLOAT32 = ("openvino", "onnxruntime")
 REDUCED = {"openvino:bf16": 0.1, "openvino:int8": 0.15, "onnxruntime:int8": 0.2}
 """Engine to the greatest error of an image; twice as much for SC-CLIP, which compares with thresholds.
 
-This tower makes much of little: eager PyTorch in bfloat16 errs by 0.056 here (0.11 with SC-CLIP), by 0.009 on a ViT-B/16.
+This tower makes much of little: eager PyTorch in bfloat16 errs by 0.056 here (0.11 with SC-CLIP), by 0.009 on a
+ViT-B/16.
 """
 
 

@@ -17,7 +17,7 @@ from piaa.bench.timing import Spread, in_turns
 from piaa.bench.work import Work, random_images, random_learner, random_units
 from piaa.engine import Setup
 from piaa.models import LoadedModel
-from piaa.recipes import Recipe
+from piaa.recipes import get_recipe
 from piaa.thresholds import DEFAULT_RULE
 
 OFFERED = 1568
@@ -114,7 +114,7 @@ def measure_alone(work: Work, classes: int, dim: int) -> dict[str, Any]:
     bank = filled_bank(classes, work.bank_size, dim, work.rows)
     prototypes = random_units(classes, dim, seed=1)
     offered = random_units(OFFERED, dim, seed=2)
-    recipe = Recipe("default")
+    recipe = get_recipe("default")
     rows = filled_bank(classes, work.bank_size, dim, work.rows).rows()  # of another bank: the first one changes
     offers = iter(range(10**9))
 

@@ -110,9 +110,8 @@ def _score(clock: Clock, scorer: Scorer, encoder: Encoder, images: Tensor) -> Te
         unit = F.normalize(patches, dim=-1)
         probabilities = paa.patch_probabilities(unit, scorer.weight, scorer.bias, scorer.scales.inference)
     with clock.step("aggregation"):
-        pooled = paa.max_over_patches(probabilities)
-        whole = paa.cls_scores(F.normalize(cls, dim=-1), scorer.prototypes, scorer.scales.cls)
-        return paa.fuse(paa.patch_scores(pooled, scorer.scales.patch), whole, scorer.alpha)
+        pooled = paa.get_aggregator(scorer.aggregator)(probabilities)
+        return paa.fused(pooled, cls, scorer.prototypes, scorer.scales, scorer.alpha)
 
 
 def profile_tables(result: dict[str, Any]) -> dict[str, Table]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from piaa.inputs import iterate
 from piaa.labels import Label
 from piaa.models import EMBEDDED, LoadedModel, load_model
 from piaa.models.sources import RANDOM
-from piaa.recipes import Recipe, Scales
+from piaa.recipes import Scales, get_recipe
 from piaa.thresholds import Thresholds
 
 PHOTO = (500, 375)
@@ -103,13 +103,14 @@ def random_scorer(setup: Setup, classes: int, seed: int = 0) -> Scorer:
     thresholds = Thresholds(np.full(classes, 2.0 / classes), np.ones(classes), "given")
     names = [label.name for label in numbered_labels(classes)]
     weight, bias = random_units(classes, dim, seed), torch.zeros(classes)
-    return Scorer(setup, names, weight, bias, weight, Scales(10.0, 10.0, 10.0), 0.9, thresholds)
+    recipe, scales = get_recipe("default"), Scales(10.0, 1.0, 10.0, "odds")
+    return Scorer(setup, names, weight, bias, weight, scales, recipe.alpha, thresholds, recipe.aggregator)
 
 
 def random_learner(setup: Setup, classes: int, bank_size: int, seed: int = 0) -> Learner:
     """A learner with made-up prototypes, so that no text goes through the model."""
     prototypes = random_units(classes, setup.model.embed_dim, seed)
-    return Learner(setup, numbered_labels(classes), prototypes, Recipe("default", bank_size=bank_size))
+    return Learner(setup, numbered_labels(classes), prototypes, replace(get_recipe("default"), bank_size=bank_size))
 
 
 def numbered_labels(classes: int) -> list[Label]:
