@@ -26,9 +26,9 @@ METHODS = ("cls", "text_patch", "text_scaled", "paa", "pvcl", "piaa")
 METHOD_NAMES = {
     "cls": "[CLS] softmax",
     "text_patch": "text patches + max",
-    "text_scaled": "text patches + max, our scale",
+    "text_scaled": "text patches, our scale and pooling",
     "paa": "PAA on text patches",
-    "pvcl": "PVCL patches + max",
+    "pvcl": "PVCL patches",
     "piaa": "PIAA (PVCL + PAA)",
 }
 
@@ -73,8 +73,8 @@ class Evaluation:
 def method_scores(scorer: Scorer, encoded: Encoded, text_scales: Scales) -> dict[str, Tensor]:
     """Scores N x C of PIAA and of everything it is made of, from the same embeddings.
 
-    `cls` and `text_patch` are the published baselines at their published scales; `text_scaled` is the latter at the
-    scale that the recipe measures, so that what the scale alone gains is seen.
+    `cls` and `text_patch` are the published baselines, with the maximum at their published scales; `text_scaled` is the
+    latter with the recipe's aggregator at the scale that it measures, so that what these alone gain is seen.
 
     Args:
         scorer: the fitted one.

@@ -16,6 +16,8 @@ Array = NDArray[np.float64]
 Rule = Callable[[Array], Array]
 
 MIN_IMAGES = 10
+SEPARATED = 2.5
+"""Ashman's D from which on two Gaussians are taken for absent and present; from 2 on two modes can be told apart."""
 EPSILON = 1e-9
 
 
@@ -81,14 +83,29 @@ def strict_rule(scores: Array) -> Array:
     return np.maximum(mixture_rule(scores), tail_rule(scores))
 
 
+def bimodal_rule(scores: Array) -> Array:
+    """The mixture's threshold for classes whose scores have two modes, the strict one for all others.
+
+    Two modes: Ashman's D = (mean - mean) / sqrt((variance + variance) / 2) of the mixture is `SEPARATED` or more
+    (Ashman, Bird and Zepf 1994). Where absent and present lie that far apart nothing fills the gap, and the tail would
+    only miss images: its spread is that of all images, and too wide for a class that many of them show.
+    """
+    low, high, spread_low, spread_high, share = _two_gaussians(log_odds(scores))
+    mixture = _inverse_log_odds(_crossing(low, high, spread_low, spread_high, share))
+    distance = (high - low) / np.sqrt((spread_low**2 + spread_high**2) / 2)
+    result: Array = np.where(distance >= SEPARATED, mixture, np.maximum(mixture, tail_rule(scores)))
+    return result
+
+
 RULES: dict[str, Rule] = {
+    "bimodal": bimodal_rule,
     "strict": strict_rule,
     "mixture": mixture_rule,
     "otsu": otsu_rule,
     "tail": tail_rule,
     "prevalence": prevalence_rule,
 }
-DEFAULT_RULE = "strict"
+DEFAULT_RULE = "bimodal"
 
 
 @dataclass(frozen=True)
