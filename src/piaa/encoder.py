@@ -106,4 +106,5 @@ def run_blocks(
             states[number] = tokens
         if number in needed_heads:
             kept[number] = heads
+        del heads  # its memory serves the next block
     return Trace(states, grid, kept)

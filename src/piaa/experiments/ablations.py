@@ -74,6 +74,20 @@ class Head:
         logits = unit @ self.cls[0].T + self.cls[1]
         return fusion.patch(self.pooled(patches), self.scales.patch), fusion.cls(logits, self.scales.cls)
 
+    def fused(self, patch: Tensor, cls: Tensor, evidence: Evidence) -> Tensor:
+        """Eq. 13 of both `parts`, N x C each: N x C, 0 to 1 unless standardised."""
+        if self.variant.standardise_fusion:
+            known = self.parts(*_sample(evidence))
+            patch, cls = ((part - s.mean(0)) / s.std(0) for part, s in zip((patch, cls), known, strict=True))
+        return paa.FUSIONS[self.scales.fusion].link(paa.fuse(patch, cls, self.variant.recipe.alpha))
+
+
+def head_of(patch: changed.Affine, evidence: Evidence, texts: Tensor, variant: Variant) -> Head:
+    """The head of a learnt patch classifier: [CLS] logits and scales by the variant's rules."""
+    none = torch.zeros(len(texts))
+    cls = changed.standardised(texts, none, evidence.cls_moments) if variant.standardise_cls else (texts, none)
+    return Head(patch, cls, _scales(evidence, patch, cls, variant), variant)
+
 
 class Bench:
     """Variants on the embeddings of one job; what two variants share is computed once.
@@ -91,31 +105,25 @@ class Bench:
         head, evidence = self.head(variant)
         both = [head.parts(encoded.cls, encoded.patches) for encoded, _ in self._views(variant, False).batches()]
         patch, cls = (torch.cat(part)[self.job.known[0]] for part in zip(*both, strict=True))
-        if variant.standardise_fusion:
-            known = head.parts(*_sample(evidence))
-            patch, cls = ((part - s.mean(0)) / s.std(0) for part, s in zip((patch, cls), known, strict=True))
-        return paa.FUSIONS[head.scales.fusion].link(paa.fuse(patch, cls, variant.recipe.alpha))
+        return head.fused(patch, cls, evidence)
 
     def head(self, variant: Variant) -> tuple[Head, Evidence]:
         """Learn it."""
         texts, evidence = self._prototypes(variant), self._evidence(variant)
-        patch = self._classifier(variant, evidence, texts)
-        none = torch.zeros(len(texts))
-        cls = changed.standardised(texts, none, evidence.cls_moments) if variant.standardise_cls else (texts, none)
-        return Head(patch, cls, _scales(evidence, patch, cls, variant), variant), evidence
+        return head_of(self._classifier(variant, evidence, texts), evidence, texts, variant), evidence
 
     def _classifier(self, variant: Variant, evidence: Evidence, texts: Tensor) -> changed.Affine:
         rows = self._harvest_by_text(variant, evidence, texts)
-        learnt = _learn(variant, evidence, texts, rows)
+        learnt = learn_variant(variant, evidence, texts, rows)
         for _ in range(variant.harvests - 1):
             rows = self._harvest(variant, evidence, _by_classifier(variant, evidence, learnt))
-            learnt = _learn(variant, evidence, texts, rows)
+            learnt = learn_variant(variant, evidence, texts, rows)
         return learnt
 
     def _harvest_by_text(self, variant: Variant, evidence: Evidence, texts: Tensor) -> dict[str, Tensor]:
         """Stage I; from what is gathered already unless the variant fills the banks otherwise."""
         if variant.share == 1 and variant.gate == 0 and not variant.harvest_standardised:
-            return _limited(evidence.bank, variant)
+            return limited_rows(evidence.bank, variant)
         weight, bias, scale = texts, torch.zeros(len(texts)), variant.recipe.text_scale
         if variant.harvest_standardised:  # at the same spread, so that text_scale keeps its meaning
             spread = evidence.patch_moments.spread(weight)
@@ -142,7 +150,7 @@ class Bench:
             for part in pvcl.row_chunks(len(unit), bank.classes):
                 given = probabilities(unit[part], cls[part])
                 changed.offer_softly(bank, unit[part], given, variant.share, places[part])
-        return _limited(bank, variant)
+        return limited_rows(bank, variant)
 
     def _evidence(self, variant: Variant) -> Evidence:
         """Everything one pass remembers; the last one is kept, and that of the method as it is."""
@@ -179,14 +187,14 @@ class Bench:
         return Views(tuple(features), seen.smoothing)
 
 
-def _limited(bank: Bank, variant: Variant) -> dict[str, Tensor]:
+def limited_rows(bank: Bank, variant: Variant) -> dict[str, Tensor]:
     """The bank's rows, as far as the recipe's share goes."""
     rows = bank.rows()
     best = best_of_each(rows["classes"], variant.recipe.bank_limit(bank.seen, bank.classes))
     return {name: column[best] for name, column in rows.items()}
 
 
-def _learn(variant: Variant, evidence: Evidence, texts: Tensor, rows: dict[str, Tensor]) -> changed.Affine:
+def learn_variant(variant: Variant, evidence: Evidence, texts: Tensor, rows: dict[str, Tensor]) -> changed.Affine:
     """Stages I to III on a bank's rows, and what is added to eq. 4."""
     recipe, moments = variant.recipe, evidence.patch_moments
     named = pvcl.PURIFIERS[recipe.purifier]

@@ -46,19 +46,30 @@ def build_table(spec: Spec, rows: Sequence[Row]) -> Table:
 
 
 def notes(rows: Iterable[Row]) -> tuple[str, ...]:
-    """One sentence for each data set: what was measured with which model, software and commit."""
-    found: dict[str, set[str]] = {}
+    """One sentence for each data set: what was measured with which models, software and commits."""
+    of: dict[str, list[Row]] = {}
     for row in rows:
-        model = f"{row.model} {row.pretrained}".strip()
-        where = f" at commit {row.commit}" if row.commit else ""
-        front_end = "" if row.experiment == "table3" else f", front-end {row.front_end}"
-        what = f"{model}{front_end}, recipe {row.recipe}, {row.versions}{where}"
-        found.setdefault(row.dataset, set()).add(what)
-    images = {row.dataset: row.images for row in rows}
-    return tuple(
-        f"{_dataset_title(dataset)}: measured on {images[dataset]} test images with {'; '.join(sorted(what))}."
-        for dataset, what in found.items()
+        of.setdefault(row.dataset, []).append(row)
+    return tuple(f"{_dataset_title(dataset)}: {_provenance(own)}." for dataset, own in of.items())
+
+
+def _provenance(rows: Sequence[Row]) -> str:
+    models = _several("", [f"{row.model} {row.pretrained}".strip() for row in rows])
+    front_ends = _several("front-end", [row.front_end for row in rows if row.experiment != "table3"])
+    recipes, commits = (
+        _several("recipe", [row.recipe for row in rows]),
+        _several("commit", [row.commit for row in rows]),
     )
+    software = " and ".join(sorted({row.versions for row in rows}))
+    parts = [f"measured on {rows[-1].images} test images with {models}", front_ends, recipes, software, commits]
+    return ", ".join(part for part in parts if part)
+
+
+def _several(what: str, values: Sequence[str]) -> str:
+    """`front-ends clip and sclip`; empty without any value."""
+    known = sorted({value for value in values if value})
+    plural = "s" if len(known) > 1 else ""
+    return f"{what}{plural if what else ''} {' and '.join(known)}".strip() if known else ""
 
 
 def _dataset_title(name: str) -> str:
