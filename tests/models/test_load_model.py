@@ -7,9 +7,9 @@ import sys
 
 import pytest
 import torch
-from conftest import MEAN, STD, TEXTS, Holder, hugging_face_config, hugging_face_weights
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from small_clip import CONFIG, MEAN, STD, TEXTS, Holder, hugging_face_config, hugging_face_weights
 
 from piaa.encoder import Encoder
 from piaa.errors import ModelError
@@ -89,7 +89,6 @@ def test_models_dir(clip, open_clip_dir, monkeypatch):
 @pytest.fixture
 def known_name(clip, tmp_path, monkeypatch):
     """The small model registered with open_clip under a name, so that files can be loaded into it."""
-    from conftest import CONFIG
     from open_clip import factory
 
     monkeypatch.setattr(factory, "_MODEL_CONFIGS", {**factory._MODEL_CONFIGS, "Small-16": CONFIG})
