@@ -1,7 +1,8 @@
 """Which labels does an image have: one threshold per class, learnt from unlabelled scores alone.
 
 Several rules are here, all of one form (scores N x C -> thresholds C), so that they can be compared
-(`benchmarks/thresholds.py`); `DEFAULT_RULE` names the one that did best there. All are pure and deterministic.
+(`benchmarks/thresholds.py`); `DEFAULT_RULE` names the one that does well both there and on the embedded benchmark. All
+are pure and deterministic.
 """
 
 from __future__ import annotations

@@ -56,10 +56,8 @@ def notes(rows: Iterable[Row]) -> tuple[str, ...]:
 def _provenance(rows: Sequence[Row]) -> str:
     models = _several("", [f"{row.model} {row.pretrained}".strip() for row in rows])
     front_ends = _several("front-end", [row.front_end for row in rows if row.experiment != "table3"])
-    recipes, commits = (
-        _several("recipe", [row.recipe for row in rows]),
-        _several("commit", [row.commit for row in rows]),
-    )
+    recipes = _several("recipe", [row.recipe for row in rows])
+    commits = _several("commit", [row.commit for row in rows])
     software = " and ".join(sorted({row.versions for row in rows}))
     parts = [f"measured on {rows[-1].images} test images with {models}", front_ends, recipes, software, commits]
     return ", ".join(part for part in parts if part)

@@ -161,7 +161,7 @@ class Tower(nn.Module, ABC):
         """
         q, k, v = heads
         attended = F.scaled_dot_product_attention(q[:, :, rows], k, v)
-        # sums take the place of what was just computed: memory that is new to the process costs a CPU 3% of a block
+        # sums take the place of what was just computed: memory that is new to the process costs page faults
         kept = self.attention_out(index, attended).add_(tokens[:, rows])
         return self.mlp(index, kept).add_(kept)
 
