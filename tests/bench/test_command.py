@@ -42,9 +42,9 @@ def positive(spread):
 def test_every_case_is_timed_beside_the_bare_encoder(compared):
     tagging = compared["tagging"]
     ways = [f"{way} {name}" for name in ("clip", "sc-clip") for way in ("tensors", "files", "two models")]
-    assert set(tagging["cases"]) == set(tagging["rate_to_bare"]) == set(tagging["peak_mib"]) == {"bare", *ways}
-    assert all(positive(value) for value in tagging["cases"].values())
-    assert tagging["rate_to_bare"]["bare"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+    assert set(tagging["cases"]) == set(tagging["peak_mib"]) == {"bare", *ways}
+    assert set(tagging["rate_to_bare"]) == set(ways)
+    assert all(positive(value) for kind in ("cases", "rate_to_bare") for value in tagging[kind].values())
     for kind in ("one_pass_to_two_models", "files_to_tensors"):
         assert set(tagging[kind]) == {"clip", "sc-clip"}
         assert all(positive(value) for value in tagging[kind].values())

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piaa.front_ends.outliers import outlier_mask, outlier_scores, repair, squared_distances
-from piaa.front_ends.scclip import aggregate, similarity, similarity_attention
+from piaa.front_ends.scclip import aggregation, similarity, similarity_attention
 
 
 def looped_scores(patches, neighbours):
@@ -69,7 +69,7 @@ def test_an_outlier_among_outliers_stays():
 def test_aggregation_keeps_what_is_like_itself_alone():
     features = torch.eye(3)[None]  # mutually unlike
     tokens = torch.randn(1, 3, 5)
-    torch.testing.assert_close(aggregate(similarity(features), tokens), tokens, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(aggregation(similarity(features)) @ tokens, tokens, rtol=1e-5, atol=1e-6)
 
 
 def test_similarity_attention_masks_what_is_below_the_mean():

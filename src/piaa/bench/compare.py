@@ -36,7 +36,7 @@ def compare(work: Work, stage: Stage) -> dict[str, Any]:
     model = work.load()
     with tempfile.TemporaryDirectory(prefix="piaa-bench-") as name:
         folder = Path(name)
-        total = (3 * len(work.front_ends) + 2) * (work.repeats + 1)
+        total = (4 * len(work.front_ends) + 1) * (work.repeats + 1)
         tagging = measure_tagging(work, model, folder, _ticks(stage("tagging"), total))
         fitting = measure_fitting(work, model)
         alone = []
@@ -81,7 +81,7 @@ def _tagging(tagging: dict[str, Any]) -> Table:
         [
             case,
             spread(seconds, 1, 1000),
-            spread(tagging["rate_to_bare"][case]),
+            spread(tagging["rate_to_bare"][case]) if case in tagging["rate_to_bare"] else "1",
             f"{tagging['peak_mib'][case]:.0f}",
         ]
         for case, seconds in tagging["cases"].items()

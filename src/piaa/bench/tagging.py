@@ -23,11 +23,18 @@ from piaa.models import LoadedModel
 from piaa.towers import Tower, build_tower
 
 MATMUL = "matrix product"
+WAYS = ("tensors", "two models", "files")
+"""What every front-end is measured at, beside the bare encoder."""
 
 
 @dataclass(frozen=True)
 class Cases:
-    """What to run in turns, each over `count` images; names are `bare`, `tensors FE`, `files FE`, `two models FE`."""
+    """What to run in turns, each over `count` images.
+
+    Names are `bare FE`, `tensors FE`, `two models FE`, `files FE`, in this order for each front-end: every front-end
+    has a run of the bare encoder beside it, since what runs first or last of a repetition can be off by more than
+    what is to be told.
+    """
 
     calls: dict[str, Callable[[], object]]
     count: int
@@ -50,8 +57,9 @@ def tagging_cases(work: Work, model: LoadedModel, folder: Path) -> Cases:
         for batch in images:
             model.clip.encode_image(batch)
 
-    calls: dict[str, Callable[[], object]] = {"bare": bare}
+    calls: dict[str, Callable[[], object]] = {}
     for name in work.front_ends:
+        calls[f"bare {name}"] = bare
         scorer = random_scorer(Setup(model, name, model.preprocess(), work.batch_size), work.classes)
         calls[f"tensors {name}"] = _each(images, _one_pass(scorer))
         calls[f"two models {name}"] = _each(images, _two_models(model, rewritten, name, scorer))
@@ -94,8 +102,9 @@ def measure_tagging(work: Work, model: LoadedModel, folder: Path, tick: Callable
     """Seconds an image, rates beside the bare encoder, the two models and the tensors, peak memory, roofline.
 
     Returns:
-        `cases`: name to seconds an image; `rate_to_bare`, `one_pass_to_two_models`, `files_to_tensors`: ratios, 2 is
-        twice as fast; `peak_mib`: memory above where it was; `roofline`: see `roofline`.
+        `cases`: name to seconds an image, `bare` being the runs of the bare encoder one after the other; `rate_to_bare`
+        (each to the bare run of its front-end), `one_pass_to_two_models`, `files_to_tensors`: ratios, 2 is twice as
+        fast; `peak_mib`: memory above where it was; `roofline`: see `roofline`.
     """
     cases = tagging_cases(work, model, folder)
     product, operations = matrix_product(work.device)
@@ -103,13 +112,18 @@ def measure_tagging(work: Work, model: LoadedModel, folder: Path, tick: Callable
     matmul = times.pop(MATMUL)
     names = work.front_ends
     per_image = {case: [seconds / cases.count for seconds in values] for case, values in times.items()}
+    bare = {name: per_image.pop(f"bare {name}") for name in names}
+    shown = {"bare": [seconds for values in bare.values() for seconds in values], **per_image}
+    calls = {"bare" if case == f"bare {names[0]}" else case: call for case, call in cases.calls.items()}
     return {
-        "cases": {case: Spread.of(values).as_dict() for case, values in per_image.items()},
-        "rate_to_bare": {case: ratio(per_image["bare"], values).as_dict() for case, values in per_image.items()},
+        "cases": {case: Spread.of(values).as_dict() for case, values in shown.items()},
+        "rate_to_bare": {
+            f"{way} {name}": ratio(bare[name], per_image[f"{way} {name}"]).as_dict() for name in names for way in WAYS
+        },
         "one_pass_to_two_models": _ratios(per_image, names, "two models", "tensors"),
         "files_to_tensors": _ratios(per_image, names, "tensors", "files"),
-        "peak_mib": {case: peak_of(call) for case, call in cases.calls.items()},
-        "roofline": roofline(work, model, operations / min(matmul), per_image),
+        "peak_mib": {case: peak_of(calls[case]) for case in shown},
+        "roofline": roofline(work, model, operations / min(matmul), shown),
     }
 
 

@@ -52,7 +52,7 @@ class Work:
     images: Path | None = None
     count: int = 16
     batch_size: int = 8
-    repeats: int = 5
+    repeats: int = 9
     threads: int = 0
     classes: int = 80
     class_counts: tuple[int, ...] = (20, 80, 1000, 10_000)

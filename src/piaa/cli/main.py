@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from piaa.allocator import keep_freed_memory
 from piaa.cli import bench, compare, datasets, demo, evaluate, explain, fit, models, reproduce, tag
 from piaa.cli.console import shows_errors
 
@@ -45,6 +46,7 @@ def main(
     ] = None,
 ) -> None:
     """Multi-label image recognition that needs no training and no labels."""
+    keep_freed_memory()
     load(extension or [])
     if version:
         from piaa import __version__

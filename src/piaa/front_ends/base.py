@@ -96,4 +96,4 @@ def self_correlation(q: Tensor, k: Tensor, v: Tensor, skip: int = 0) -> Tensor:
         skip: rows at the front (the prefix) for which no output is wanted.
     """
     by_queries = F.scaled_dot_product_attention(q[:, :, skip:], q, v)
-    return by_queries + F.scaled_dot_product_attention(k[:, :, skip:], k, v)
+    return by_queries.add_(F.scaled_dot_product_attention(k[:, :, skip:], k, v))

@@ -26,12 +26,13 @@ def itaclip_patches(tower: Tower, trace: Trace) -> Tensor:
     tokens = trace.before(tower.depth)
     prefix = tower.prefix_tokens
     q, k, v = trace.qkv(tower, tower.depth)
-    attended = 0.5 * self_correlation(q, k, v, prefix)
+    attended = self_correlation(q, k, v, prefix)
     blocks = intermediate_blocks(tower.depth)
     for block in blocks:
         q_block, k_block, _ = trace.qkv(tower, block)
-        attended += (0.5 / len(blocks)) * self_correlation(q_block, k_block, v, prefix)
-    return tower.project(tokens[:, prefix:] + tower.attention_out(last, attended))
+        attended.add_(self_correlation(q_block, k_block, v, prefix), alpha=1 / len(blocks))
+    attended.mul_(0.5)
+    return tower.project(tower.add_attention(last, tokens[:, prefix:], attended))
 
 
 def _needs(depth: int) -> frozenset[int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 NEIGHBOURS = 30
 PERCENT_KEPT = 95
@@ -49,12 +48,12 @@ def squared_distances(patches: Tensor) -> Tensor:
     By |a|^2 + |b|^2 - 2 ab, as one product instead of M^2 D steps one by one, in float64: there what cancels is far
     below what float32 can tell, and what lies under that noise is 0, so that equal patches are at distance 0.
     """
-    wide = patches if patches.device.type == "mps" else patches.double()  # MPS has no float64
-    wide = wide - wide.mean(dim=1, keepdim=True)
+    wide = patches.to(patches.dtype if patches.device.type == "mps" else torch.float64, copy=True)  # MPS has no float64
+    wide -= wide.mean(dim=1, keepdim=True)
     products = wide @ wide.mT
     squares = products.diagonal(dim1=1, dim2=2)
     sums = squares[:, :, None] + squares[:, None, :]
-    distances = sums - 2 * products
+    distances = torch.sub(sums, products, alpha=2)
     return distances.where(distances > 64 * torch.finfo(wide.dtype).eps * sums, 0.0).to(patches.dtype)
 
 
@@ -74,6 +73,30 @@ def outlier_mask(scores: Tensor) -> Tensor:
     return scores > scores.sort(dim=-1).values[:, rank : rank + 1]
 
 
+def repair_matrix(outliers: Tensor, grid: tuple[int, int], dtype: torch.dtype = torch.float32) -> Tensor:
+    """What repairs patches by a product: an outlier's row is the mean of those of its 8 neighbours that are none.
+
+    The row of any other patch, and of an outlier with outliers alone around it, holds that patch itself, so that the
+    product leaves it as it is to the bit.
+
+    Args:
+        outliers: `N x M`, bool, in row-major order.
+        grid: (rows, columns), M = rows * columns.
+        dtype: of the patches to repair.
+
+    Returns:
+        `N x M x M`, the rows of which add up to 1.
+    """
+    count = outliers.shape[1]
+    places = torch.arange(count, device=outliers.device)
+    row, column = places // grid[1], places % grid[1]
+    near = ((row[:, None] - row).abs() <= 1) & ((column[:, None] - column).abs() <= 1)
+    valid = (near & ~outliers[:, None, :]).to(dtype)  # an outlier is not among its own neighbours
+    around = valid.sum(dim=-1, keepdim=True)
+    itself = torch.eye(count, dtype=dtype, device=outliers.device)
+    return torch.where(outliers[:, :, None] & (around > 0), valid / around.clamp_min(1), itself)
+
+
 def repair(patches: Tensor, outliers: Tensor, grid: tuple[int, int]) -> Tensor:
     """Replace each outlier by the mean of those of its 8 neighbours in the grid that are not outliers.
 
@@ -84,15 +107,4 @@ def repair(patches: Tensor, outliers: Tensor, grid: tuple[int, int]) -> Tensor:
         outliers: `N x M`, bool.
         grid: (rows, columns), M = rows * columns.
     """
-    image = patches.mT.reshape(patches.shape[0], -1, *grid)
-    valid = (~outliers).to(patches.dtype).reshape(-1, 1, *grid)
-
-    def around(values: Tensor) -> Tensor:  # the sum over the 3 x 3 window; the centre, an outlier, counts 0
-        padded = F.pad(values, (1, 1, 1, 1))
-        rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
-        return rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
-
-    count = around(valid)
-    mean = around(image * valid) / count.clamp_min(1)
-    replaced = (valid == 0) & (count > 0)
-    return torch.where(replaced, mean, image).flatten(2).mT
+    return repair_matrix(outliers, grid, patches.dtype) @ patches

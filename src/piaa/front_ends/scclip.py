@@ -11,14 +11,12 @@ of its patches moved by 1e-4.
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from piaa.front_ends.base import FrontEnd, Trace, scaled_block
-from piaa.front_ends.outliers import outlier_mask, outlier_scores, repair
+from piaa.front_ends.outliers import outlier_mask, outlier_scores, repair_matrix
 from piaa.towers.base import Tower
 
 MID_BLOCK = 9
@@ -37,22 +35,33 @@ def levels(depth: int) -> range:
     return range(scaled_block(LEVEL_BLOCKS[0], depth), scaled_block(LEVEL_BLOCKS[1], depth) + 1)
 
 
-def similarity(features: Tensor) -> Tensor:
-    """Cosine similarities `N x M x M` (float32) of the patches of each image, from `N x M x D`."""
-    features = F.normalize(features.float(), dim=-1)
-    return features @ features.mT
+def similarity(features: Tensor, repairs: Tensor | None = None) -> Tensor:
+    """Cosine similarities `N x M x M` (float32) of the patches of each image.
+
+    Args:
+        features: `N x M x D`.
+        repairs: `N x M x M`, of `repair_matrix`: what to multiply the features with beforehand. It is multiplied with
+            their products instead, which are smaller.
+    """
+    features = features.float()
+    products = features @ features.mT
+    if repairs is not None:
+        products = repairs.float() @ products @ repairs.float().mT
+    lengths = products.diagonal(dim1=1, dim2=2).clamp_min(1e-24).sqrt()
+    return products / lengths[:, :, None] / lengths[:, None, :]
 
 
-def aggregate(similarities: Tensor, tokens: Tensor) -> Tensor:
-    """Each token becomes the mean of the tokens like it, weighted by similarity where that is at least 0.4.
+def aggregation(similarities: Tensor) -> Tensor:
+    """The weights that turn each token into the mean of the tokens like it: those of at least 0.4 in similarity.
 
     Args:
         similarities: `N x M x M`.
-        tokens: `N x M x D`.
+
+    Returns:
+        `N x M x M`, the rows of which add up to 1.
     """
     weights = similarities.where(similarities >= SIMILARITY_THRESHOLD, 0.0)
-    weights = weights / (weights.sum(dim=-1, keepdim=True) + 1e-6)
-    return weights.to(tokens.dtype) @ tokens
+    return weights / (weights.sum(dim=-1, keepdim=True) + 1e-6)
 
 
 def similarity_attention(similarities: Tensor) -> Tensor:
@@ -62,21 +71,24 @@ def similarity_attention(similarities: Tensor) -> Tensor:
 
 
 def calibrated_attention(tower: Tower, attention: Tensor, trace: Trace, patches: Tensor) -> Tensor:
-    """What the rewritten last block gathers from patches alone: `N x heads x M x (D / heads)`.
+    """What the rewritten last block gathers from patches alone, twice over: `N x heads x M x (D / heads)`.
 
-    The mean of the similarity map (one for all heads) and softmax(k k's).
+    The sum of the similarity map (one for all heads) and softmax(k k's), each times v; the paper has their mean.
     """
     k, v = tower.keys_values(tower.depth - 1, patches, trace.grid)
     by_similarity = tower.split_heads(attention.to(v.dtype) @ tower.join_heads(v))
-    return 0.5 * (by_similarity + F.scaled_dot_product_attention(k, k, v))
+    return F.scaled_dot_product_attention(k, k, v).add_(by_similarity)
 
 
 def calibrated_out(tower: Tower, one: Tensor, other: Tensor) -> Tensor:
-    """The sum of both branches after the output projection: `N x M x D`. An affine one is applied once to the mean."""
+    """Both branches of `calibrated_attention`, halved, after the output projection, and their sum: `N x M x D`.
+
+    An affine projection is applied once, to the mean of both.
+    """
     last = tower.depth - 1
     if tower.affine_out:
-        return 2 * tower.attention_out(last, 0.5 * (one + other))
-    return tower.attention_out(last, one) + tower.attention_out(last, other)
+        return tower.attention_out(last, one.add_(other).mul_(0.25)).mul_(2)
+    return tower.attention_out(last, one.mul_(0.5)) + tower.attention_out(last, other.mul_(0.5))
 
 
 def scclip_patches(tower: Tower, trace: Trace) -> Tensor:
@@ -84,20 +96,21 @@ def scclip_patches(tower: Tower, trace: Trace) -> Tensor:
     depth, prefix = tower.depth, tower.prefix_tokens
     last_input = trace.before(depth)
     outliers = outlier_mask(outlier_scores(last_input[:, prefix:]))
-    repaired = partial(repair, outliers=outliers, grid=trace.grid)
+    repairs = repair_matrix(outliers, trace.grid)
 
-    mid = similarity(repaired(trace.after(scaled_block(MID_BLOCK, depth))[:, prefix:]))
+    mid = similarity(trace.after(scaled_block(MID_BLOCK, depth))[:, prefix:], repairs)
     early = similarity(trace.after(scaled_block(EARLY_BLOCK, depth))[:, prefix:])
     attention = similarity_attention(mid)
 
-    tokens = aggregate(mid, repaired(last_input[:, prefix:]))
+    tokens = (aggregation(mid) @ repairs).to(last_input.dtype) @ last_input[:, prefix:]
     summed = trace.after(levels(depth)[0]).clone()
     for block in levels(depth)[1:]:
         summed += trace.after(block)
     branches = (calibrated_attention(tower, attention, trace, x) for x in (tokens, summed[:, prefix:]))
     # each branch adds 0.3 of its own [CLS] token (nothing, where the tower has none); no residual, no MLP
     cls = CLS_RESIDUAL * (last_input[:, :prefix] + summed[:, :prefix]).sum(dim=1, keepdim=True)
-    return tower.project(aggregate(early, calibrated_out(tower, *branches) + cls))  # linear: once for both branches
+    mixed = calibrated_out(tower, *branches).add_(cls)
+    return tower.project(aggregation(early).to(mixed.dtype) @ mixed)  # linear: once for both branches
 
 
 def _needs(depth: int) -> frozenset[int]:

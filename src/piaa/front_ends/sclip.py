@@ -17,8 +17,7 @@ def sclip_patches(tower: Tower, trace: Trace) -> Tensor:
     tokens = trace.before(tower.depth)
     prefix = tower.prefix_tokens
     attended = self_correlation(*trace.qkv(tower, tower.depth), skip=prefix)
-    tokens = tokens[:, prefix:] + tower.attention_out(last, attended)
-    return tower.project(tokens + tower.mlp(last, tokens))
+    return tower.project(tower.add_mlp(last, tower.add_attention(last, tokens[:, prefix:], attended)))
 
 
 SCLIP = FrontEnd("sclip", sclip_patches, only_last_input)

@@ -161,9 +161,16 @@ class Tower(nn.Module, ABC):
         """
         q, k, v = heads
         attended = F.scaled_dot_product_attention(q[:, :, rows], k, v)
+        return self.add_mlp(index, self.add_attention(index, tokens[:, rows], attended))
+
+    def add_attention(self, index: int, tokens: Tensor, heads_output: Tensor) -> Tensor:
+        """`tokens + attention_out(index, heads_output)`, `N x T x D`, in memory of its own."""
         # sums take the place of what was just computed: memory that is new to the process costs page faults
-        kept = self.attention_out(index, attended).add_(tokens[:, rows])
-        return self.mlp(index, kept).add_(kept)
+        return self.attention_out(index, heads_output).add_(tokens)
+
+    def add_mlp(self, index: int, tokens: Tensor) -> Tensor:
+        """`tokens + mlp(index, tokens)`, `N x T x D`, in memory of its own."""
+        return self.mlp(index, tokens).add_(tokens)
 
     def last_block_cls(self, tokens: Tensor, grid: Grid, heads: Heads | None = None) -> Tensor:
         """The image embedding `N x d` from the tokens before the last block, which is run plainly.
@@ -181,5 +188,5 @@ class Tower(nn.Module, ABC):
             return self.cls_embedding(self.finish_block(last, tokens, heads))
         if heads is not None:
             return self.cls_embedding(self.finish_block(last, tokens, heads, slice(0, 1)))
-        cls = tokens[:, :1] + self.attention_out(last, self.cls_attention(last, tokens, grid))
-        return self.cls_embedding(cls + self.mlp(last, cls))
+        cls = self.add_attention(last, tokens[:, :1], self.cls_attention(last, tokens, grid))
+        return self.cls_embedding(self.add_mlp(last, cls))

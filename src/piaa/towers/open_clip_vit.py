@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from piaa.errors import ModelError
 from piaa.towers.base import Grid, Tower
+from piaa.towers.fused import add_linear, add_mlp
 from piaa.towers.positions import resample_positions
 
 
@@ -102,6 +103,19 @@ class OpenClipTower(Tower):
     def mlp(self, index: int, tokens: Tensor) -> Tensor:  # noqa: D102
         block = self.visual.transformer.resblocks[index]
         return block.ls_2(block.mlp(block.ln_2(tokens)))  # type: ignore[no-any-return]
+
+    def add_attention(self, index: int, tokens: Tensor, heads_output: Tensor) -> Tensor:  # noqa: D102
+        block = self.visual.transformer.resblocks[index]
+        if not isinstance(block.ls_1, nn.Identity):
+            return super().add_attention(index, tokens, heads_output)
+        return add_linear(tokens, block.attn.out_proj, self.join_heads(heads_output))
+
+    def add_mlp(self, index: int, tokens: Tensor) -> Tensor:  # noqa: D102
+        block = self.visual.transformer.resblocks[index]
+        if not isinstance(block.ls_2, nn.Identity):
+            return super().add_mlp(index, tokens)
+        mlp = block.mlp
+        return add_mlp(tokens, mlp.c_fc, mlp.gelu, mlp.c_proj, block.ln_2(tokens))
 
     def project(self, tokens: Tensor) -> Tensor:  # noqa: D102
         projected: Tensor = self.visual.ln_post(tokens)
