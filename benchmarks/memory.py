@@ -10,6 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from piaa.allocator import keep_freed_memory
 from piaa.jobs import fit_job, tag_job
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--out", type=Path, default=Path("memory.png"))
     arguments = parser.parse_args()
+    keep_freed_memory()  # as the command line does
     curves: dict[str, list[tuple[int, float]]] = {"fit": [], "tag": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

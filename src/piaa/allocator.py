@@ -10,14 +10,16 @@ from __future__ import annotations
 import ctypes
 import os
 
-TRIM_THRESHOLD, MMAP_MAX = -1, -4
-"""The numbers of `mallopt`'s parameters M_TRIM_THRESHOLD and M_MMAP_MAX."""
-KEPT = 2**30
-"""Bytes at the end of the heap that are kept at most."""
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+"""The numbers of `mallopt`'s parameters M_TRIM_THRESHOLD and M_MMAP_THRESHOLD."""
+KEPT = 512 * 2**20
+"""Free bytes at the end of the heap that are kept at most."""
+PIECE = 32 * 2**20
+"""Larger pieces (a sample, a bank, the copy for a checkpoint) are still given back at once. glibc allows no more."""
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to serve every size from memory that it keeps, up to 1 GiB that is free.
+    """Tell glibc to serve pieces of up to 32 MiB from memory that it keeps, up to 512 MiB of it while it is free.
 
     Returns:
         Whether that was done: not under another C library, nor where the environment (MALLOC_*, GLIBC_TUNABLES)
@@ -28,6 +30,6 @@ def keep_freed_memory() -> bool:
     try:
         library = ctypes.CDLL(None)
         library.gnu_get_libc_version  # noqa: B018 (others have a mallopt of other meaning)
-        return bool(library.mallopt(TRIM_THRESHOLD, KEPT) and library.mallopt(MMAP_MAX, 0))
+        return bool(library.mallopt(MMAP_THRESHOLD, PIECE) and library.mallopt(TRIM_THRESHOLD, KEPT))
     except (OSError, AttributeError, TypeError):
         return False

@@ -178,7 +178,7 @@ class Bank:
         return {**shown, "patches": self._patches[filled]}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Tensors for safetensors: `contents` and `shape` (classes, size, dim, seen, rejected)."""
+        """Tensors for safetensors, each a copy: `contents` and `shape` (classes, size, dim, seen, rejected)."""
         shape = torch.tensor([self.classes, self.size, self.dim, self.seen, self.rejected])
         return {"shape": shape, **{name: column.contiguous() for name, column in self.contents().items()}}
 

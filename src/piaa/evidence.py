@@ -233,16 +233,18 @@ class Evidence:
         return float(pooled.var(dim=1, correction=0).mean().sqrt())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Tensors for safetensors; `load_state_dict` continues from them."""
-        state = {f"bank.{name}": tensor for name, tensor in self.bank.state_dict().items()}
+        """Tensors for safetensors, each a copy, made once; `load_state_dict` continues from them."""
+        state = {f"bank.{name}": tensor for name, tensor in self.bank.state_dict().items()}  # copies already
         for name, moments in (("patch", self.patch_moments), ("cls", self.cls_moments)):
-            state |= {f"{name}.count": moments.count, f"{name}.total": moments.total, f"{name}.second": moments.second}
+            for part in ("count", "total", "second"):
+                state[f"{name}.{part}"] = getattr(moments, part).clone()
         sample = self.sample
-        state |= {"sample.size": torch.tensor(sample.size), "sample.key": sample.key, "sample.image": sample.image}
-        cls, patches = sample.cls, sample.patches
+        state["sample.size"] = torch.tensor(sample.size)
+        state |= {"sample.key": sample.key.clone(), "sample.image": sample.image.clone()}
+        cls, patches = sample.cls, sample.patches  # copies likewise
         if cls is not None and patches is not None:
             state |= {"sample.cls": cls, "sample.patches": patches}
-        return {name: tensor.clone() for name, tensor in state.items()}
+        return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Become what `state_dict` described.

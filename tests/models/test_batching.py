@@ -85,6 +85,17 @@ def test_the_suggestion_shrinks_with_the_image_and_the_memory(encoder, monkeypat
     assert suggest_batch_size(encoder, torch.zeros(1, 3, 64, 64)) == 1
 
 
+def test_no_layer_of_a_batch_is_larger_than_a_cpu_profits_from(encoder, monkeypatch):
+    from piaa.models import batching
+
+    layer = 4 * (16 + 1) * 4 * encoder.tower.width  # bytes of one image's hidden layer
+    for images in (1, 2, 8):
+        monkeypatch.setattr(batching, "CPU_LAYER", images * layer + layer // 2)
+        assert suggest_batch_size(encoder, torch.zeros(1, 3, 64, 64)) == images
+    monkeypatch.setattr(batching, "CPU_LAYER", layer // 2)
+    assert suggest_batch_size(encoder, torch.zeros(1, 3, 64, 64)) == 1
+
+
 def test_as_many_are_decoded_as_go_through_together():
     model = load_model(device="cpu")
     assert Setup(model, "sclip", model.preprocess(), 5).decoded_together == 5

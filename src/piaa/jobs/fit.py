@@ -132,8 +132,11 @@ def _learn(
 
 
 def _save_checkpoint(partial: Partial, fitter: Fitter, consumed: int, errors: list[Record]) -> None:
-    # clones, since safetensors refuses tensors that share memory
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in fitter.state_dict().items()}
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in fitter.state_dict().items()}
+    owners: dict[int, str] = {}
+    for name, tensor in state.items():  # safetensors refuses tensors that share memory
+        if owners.setdefault(tensor.untyped_storage().data_ptr(), name) != name:
+            state[name] = tensor.clone()
     metadata = {"progress": json.dumps({"consumed": consumed, "errors": errors})}
     partial.write(CHECKPOINT, lambda path: save_file(state, path, metadata=metadata))
 

@@ -12,7 +12,8 @@ from piaa.errors import ModelError
 
 GPU_BATCH = 256
 CPU_BATCH = 32
-"""More brings a CPU no speed."""
+CPU_LAYER = 32 * 2**20
+"""More brings a CPU no speed: neither images nor bytes of a layer. Pieces above 32 MiB are never kept by glibc."""
 MEMORY_SHARE = 0.7
 """Of the free memory, what one batch may take."""
 
@@ -92,7 +93,7 @@ def suggest_batch_size(encoder: ImageEncoder, images: Tensor) -> int:
     """A batch size for images of this size: what fits into 70% of the free memory, as a power of two.
 
     On a GPU one image is run to see what it takes; on a CPU it is reckoned from the sizes of the tokens and
-    of the similarity maps.
+    of the similarity maps, and no layer of the batch may be larger than `CPU_LAYER`.
 
     Args:
         encoder: the encoder.
@@ -106,6 +107,8 @@ def suggest_batch_size(encoder: ImageEncoder, images: Tensor) -> int:
         per_image = _reckoned_bytes(encoder, images)
         free = _free_bytes()
     fitting = max(1, int(MEMORY_SHARE * free / max(per_image, 1)))
+    if device.type != "cuda":
+        fitting = max(1, min(fitting, CPU_LAYER // _widest_layer_bytes(encoder, images)))
     return min(most_images(device), 1 << (fitting.bit_length() - 1))
 
 
@@ -124,6 +127,13 @@ def _reckoned_bytes(encoder: ImageEncoder, images: Tensor) -> int:
     patches = rows * columns
     states = len(encoder.front_end.needs(tower.depth)) + 16  # those kept, and those a block makes on its way
     return 4 * (patches * tower.width * states + 6 * patches * patches + tower.heads * patches * patches)
+
+
+def _widest_layer_bytes(encoder: ImageEncoder, images: Tensor) -> int:
+    """Of the hidden layer of an MLP, which is four tokens wide in nearly every tower, for one image."""
+    tower = encoder.tower
+    rows, columns = tower.grid_of(images)
+    return 4 * (rows * columns + tower.prefix_tokens) * 4 * tower.width
 
 
 def _free_bytes() -> int:
