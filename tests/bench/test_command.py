@@ -43,7 +43,7 @@ def test_every_case_is_timed_beside_the_bare_encoder(compared):
     tagging = compared["tagging"]
     ways = [f"{way} {name}" for name in ("clip", "sc-clip") for way in ("tensors", "files", "two models")]
     assert set(tagging["cases"]) == set(tagging["peak_mib"]) == {"bare", *ways}
-    assert set(tagging["rate_to_bare"]) == set(ways)
+    assert set(tagging["rate_to_bare"]) == {way for way in ways if not way.startswith("files")}
     assert all(positive(value) for kind in ("cases", "rate_to_bare") for value in tagging[kind].values())
     for kind in ("one_pass_to_two_models", "files_to_tensors"):
         assert set(tagging[kind]) == {"clip", "sc-clip"}

@@ -12,7 +12,7 @@ from piaa.bench.cold import measure_cold_start
 from piaa.bench.fitting import measure_alone, measure_fitting
 from piaa.bench.machine import describe, pin_threads
 from piaa.bench.output import Table, spread
-from piaa.bench.tagging import measure_tagging
+from piaa.bench.tagging import calls_of_tagging, measure_tagging
 from piaa.bench.work import Work
 
 Stage = Callable[[str], Callable[[int, int | None], None]]
@@ -36,8 +36,7 @@ def compare(work: Work, stage: Stage) -> dict[str, Any]:
     model = work.load()
     with tempfile.TemporaryDirectory(prefix="piaa-bench-") as name:
         folder = Path(name)
-        total = (4 * len(work.front_ends) + 1) * (work.repeats + 1)
-        tagging = measure_tagging(work, model, folder, _ticks(stage("tagging"), total))
+        tagging = measure_tagging(work, model, folder, _ticks(stage("tagging"), calls_of_tagging(work)))
         fitting = measure_fitting(work, model)
         alone = []
         report = stage("closed form and bank alone")
@@ -77,11 +76,12 @@ def compare_tables(result: dict[str, Any]) -> dict[str, Table]:
 
 
 def _tagging(tagging: dict[str, Any]) -> Table:
+    rates = tagging["rate_to_bare"]
     rows = [
         [
             case,
             spread(seconds, 1, 1000),
-            spread(tagging["rate_to_bare"][case]) if case in tagging["rate_to_bare"] else "1",
+            "1" if case == "bare" else spread(rates[case]) if case in rates else "",
             f"{tagging['peak_mib'][case]:.0f}",
         ]
         for case, seconds in tagging["cases"].items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,21 +24,26 @@ from piaa.models import LoadedModel
 from piaa.towers import Tower, build_tower
 
 MATMUL = "matrix product"
-WAYS = ("tensors", "two models", "files")
-"""What every front-end is measured at, beside the bare encoder."""
+Calls = dict[str, Callable[[], object]]
 
 
 @dataclass(frozen=True)
 class Cases:
-    """What to run in turns, each over `count` images.
+    """What to run in turns.
 
-    Names are `bare FE`, `tensors FE`, `two models FE`, `files FE`, in this order for each front-end: every front-end
-    has a run of the bare encoder beside it, since what runs first or last of a repetition can be off by more than
-    what is to be told.
+    Every front-end has runs of its own of what it is compared with, beside its own: what is seconds apart, or first or
+    last of a repetition, can be off by more than what is to be told.
+
+    Attributes:
+        batch: `bare FE`, `tensors FE`, `two models FE`, in this order for each front-end, one batch each: short, so
+            that a machine whose speed changes changes it for both sides of a ratio.
+        batch_size: images in that batch.
+        folder: `tensors FE`, `files FE`, all images each, since files are decoded while the batch before is encoded.
     """
 
-    calls: dict[str, Callable[[], object]]
-    count: int
+    batch: Calls
+    batch_size: int
+    folder: Calls
 
 
 def tagging_cases(work: Work, model: LoadedModel, folder: Path) -> Cases:
@@ -49,23 +55,38 @@ def tagging_cases(work: Work, model: LoadedModel, folder: Path) -> Cases:
         folder: where photographs and outputs may lie.
     """
     images = torch.split(random_images(model, work.count), work.batch_size)
+    first = images[0]
     photos = photographs(work.images, folder / "photos", work.count)
     rewritten = build_tower(copy.deepcopy(model.tower.visual)).to(device=model.device, dtype=model.dtype)
 
     @torch.no_grad()
     def bare() -> None:
-        for batch in images:
-            model.clip.encode_image(batch)
+        model.clip.encode_image(first)
 
-    calls: dict[str, Callable[[], object]] = {}
+    batch_calls: Calls = {}
+    folder_calls: Calls = {}
     for name in work.front_ends:
-        calls[f"bare {name}"] = bare
         scorer = random_scorer(Setup(model, name, model.preprocess(), work.batch_size), work.classes)
-        calls[f"tensors {name}"] = _each(images, _one_pass(scorer))
-        calls[f"two models {name}"] = _each(images, _two_models(model, rewritten, name, scorer))
-        out = folder / f"{name}.jsonl"
-        calls[f"files {name}"] = _tag_files(scorer, photos, out, work.batch_size)
-    return Cases({name: finished(call, work.device) for name, call in calls.items()}, work.count)
+        batch_calls[f"bare {name}"] = bare
+        batch_calls[f"tensors {name}"] = _each((first,), _one_pass(scorer))
+        batch_calls[f"two models {name}"] = _each((first,), _two_models(model, rewritten, name, scorer))
+        folder_calls[f"tensors {name}"] = _each(images, _one_pass(scorer))
+        folder_calls[f"files {name}"] = _tag_files(scorer, photos, folder / f"{name}.jsonl", work.batch_size)
+    return Cases(_finished(batch_calls, work), len(first), _finished(folder_calls, work))
+
+
+def _finished(calls: Calls, work: Work) -> Calls:
+    return {name: finished(call, work.device) for name, call in calls.items()}
+
+
+def batch_turns(work: Work) -> int:
+    """Turns of one batch, for as many images as there are in the turns of whole folders."""
+    return work.repeats * math.ceil(work.count / work.batch_size)
+
+
+def calls_of_tagging(work: Work) -> int:
+    """How often `measure_tagging` ticks."""
+    return (3 * len(work.front_ends) + 1) * (batch_turns(work) + 1) + 2 * len(work.front_ends) * (work.repeats + 1)
 
 
 def _each(images: tuple[Tensor, ...], step: Callable[[Tensor], object]) -> Callable[[], None]:
@@ -103,32 +124,37 @@ def measure_tagging(work: Work, model: LoadedModel, folder: Path, tick: Callable
 
     Returns:
         `cases`: name to seconds an image, `bare` being the runs of the bare encoder one after the other; `rate_to_bare`
-        (each to the bare run of its front-end), `one_pass_to_two_models`, `files_to_tensors`: ratios, 2 is twice as
+        (each to the bare runs of its front-end), `one_pass_to_two_models`, `files_to_tensors`: ratios, 2 is twice as
         fast; `peak_mib`: memory above where it was; `roofline`: see `roofline`.
     """
     cases = tagging_cases(work, model, folder)
     product, operations = matrix_product(work.device)
-    times = in_turns({**cases.calls, MATMUL: product}, work.repeats, tick=tick)
-    matmul = times.pop(MATMUL)
+    batch = in_turns({**cases.batch, MATMUL: product}, batch_turns(work), tick=tick)
+    matmul = batch.pop(MATMUL)
+    whole = in_turns(cases.folder, work.repeats, tick=tick)
     names = work.front_ends
-    per_image = {case: [seconds / cases.count for seconds in values] for case, values in times.items()}
-    bare = {name: per_image.pop(f"bare {name}") for name in names}
-    shown = {"bare": [seconds for values in bare.values() for seconds in values], **per_image}
-    calls = {"bare" if case == f"bare {names[0]}" else case: call for case, call in cases.calls.items()}
+    shown = {"bare": [seconds / cases.batch_size for name in names for seconds in batch[f"bare {name}"]]}
+    for name in names:
+        for way in ("tensors", "two models"):
+            shown[f"{way} {name}"] = [seconds / cases.batch_size for seconds in batch[f"{way} {name}"]]
+        shown[f"files {name}"] = [seconds / work.count for seconds in whole[f"files {name}"]]
+    calls = {**cases.folder, **cases.batch, "bare": cases.batch[f"bare {names[0]}"]}
     return {
         "cases": {case: Spread.of(values).as_dict() for case, values in shown.items()},
         "rate_to_bare": {
-            f"{way} {name}": ratio(bare[name], per_image[f"{way} {name}"]).as_dict() for name in names for way in WAYS
+            f"{way} {name}": ratio(batch[f"bare {name}"], batch[f"{way} {name}"]).as_dict()
+            for name in names
+            for way in ("tensors", "two models")
         },
-        "one_pass_to_two_models": _ratios(per_image, names, "two models", "tensors"),
-        "files_to_tensors": _ratios(per_image, names, "tensors", "files"),
+        "one_pass_to_two_models": _ratios(batch, names, "two models", "tensors"),
+        "files_to_tensors": _ratios(whole, names, "tensors", "files"),
         "peak_mib": {case: peak_of(calls[case]) for case in shown},
         "roofline": roofline(work, model, operations / min(matmul), shown),
     }
 
 
-def _ratios(per_image: dict[str, list[float]], names: tuple[str, ...], of: str, to: str) -> dict[str, Any]:
-    return {name: ratio(per_image[f"{of} {name}"], per_image[f"{to} {name}"]).as_dict() for name in names}
+def _ratios(seconds: dict[str, list[float]], names: tuple[str, ...], of: str, to: str) -> dict[str, Any]:
+    return {name: ratio(seconds[f"{of} {name}"], seconds[f"{to} {name}"]).as_dict() for name in names}
 
 
 def roofline(work: Work, model: LoadedModel, rate: float, per_image: dict[str, list[float]]) -> dict[str, Any]:
