@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
@@ -49,9 +52,7 @@ class Preprocess:
         """Normalised pixels, `3 x height x width`, float32."""
         image = image if image.mode == "RGB" else image.convert("RGB")
         fitted = {"shortest": self._cover, "squash": self._squash, "pad": self._pad}[self.resize](image)
-        pixels: Tensor = TF.to_tensor(fitted)
-        normalised: Tensor = TF.normalize(pixels, list(self.mean), list(self.std))
-        return normalised
+        return normalise(np.asarray(fitted), self.mean, self.std)
 
     @property
     def ample(self) -> int:
@@ -112,6 +113,27 @@ class Preprocess:
             return image
         resized: Image.Image = TF.resize(image, list(size), self._mode)
         return resized
+
+
+def normalise(pixels: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """The bits of torchvision's `to_tensor` and `normalize`, in one thread.
+
+    NumPy does it, since torch would start threads of its own in each thread that decodes, and they would take the
+    processors from the encoder.
+
+    Args:
+        pixels: `height x width x 3`.
+        mean: of each channel, of pixels in [0, 1].
+        std: likewise.
+
+    Returns:
+        `3 x height x width`, float32.
+    """
+    values = pixels.transpose(2, 0, 1).astype(np.float32, order="C")
+    values /= np.float32(255)
+    values -= np.asarray(mean, np.float32)[:, None, None]
+    values /= np.asarray(std, np.float32)[:, None, None]
+    return torch.from_numpy(values)
 
 
 def build_preprocess(
