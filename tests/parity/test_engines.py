@@ -1,5 +1,8 @@
 """The golden numbers again, through every engine that is installed, each within its own tolerance."""
 
+import itertools
+import shutil
+
 import pytest
 import torch
 from golden import ABSENT, KEYS, WEIGHTS, WHY, centred_error, cls_error
@@ -30,14 +33,19 @@ def encoded(tower, golden, tmp_path_factory):
     def encode(engine, front_end):
         for package in parse_engine(engine).missing_packages:
             pytest.skip(f"{package} is not installed")
+        if engine == "compile" and not any(map(shutil.which, ("g++", "clang++"))):
+            pytest.skip("torch.compile needs a C++ compiler")
         fingerprint, size = model_fingerprint(tower.visual), tuple(golden["images"].shape[-2:])
         return build_encoder(Encoder(tower, front_end), engine, fingerprint, size, graphs)(golden["images"])
 
     return encode
 
 
-@pytest.mark.parametrize("front_end", KEYS)
-@pytest.mark.parametrize("engine", FLOAT32)
+COMPILED = [pytest.param("compile", key, marks=[] if key == "sc-clip" else pytest.mark.slow) for key in KEYS]
+"""A front-end takes up to 40 s to compile; the one that compares with thresholds is always tried."""
+
+
+@pytest.mark.parametrize(("engine", "front_end"), [*itertools.product(FLOAT32, KEYS), *COMPILED])
 def test_float32_meets_the_published_numbers_as_eager_does(encoded, golden, engine, front_end):
     found = encoded(engine, front_end)
     assert centred_error(found.patches, golden[KEYS[front_end]]) <= 1e-4
