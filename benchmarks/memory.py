@@ -58,7 +58,7 @@ def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
     for job, curve in curves.items():
         axes.plot([done for done, _ in curve], [value for _, value in curve], label=job)
-    axes.set(xlabel="images", ylabel="resident memory, MiB", ylim=(0, None))
+    axes.set(xlabel="images", ylabel="resident memory, MiB", ylim=(0, 1.2 * axes.get_ylim()[1]))
     axes.legend()
     figure.savefig(path, dpi=130)
 

@@ -118,8 +118,8 @@ class Preprocess:
 def normalise(pixels: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """The bits of torchvision's `to_tensor` and `normalize`, in one thread.
 
-    NumPy does it, since torch would start threads of its own in each thread that decodes, and they would take the
-    processors from the encoder.
+    NumPy does it, since torch would start a further thread in each thread that decodes, which would want the
+    encoder's processors (`benchmarks/steps.py`).
 
     Args:
         pixels: `height x width x 3`.

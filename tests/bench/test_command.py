@@ -8,8 +8,10 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from piaa.bench import tagging
 from piaa.bench.output import BEGIN, END
 from piaa.bench.profile import STEPS
+from piaa.bench.work import Work
 from piaa.cli.main import app
 from piaa.front_ends import FRONT_ENDS
 
@@ -136,3 +138,11 @@ def test_what_makes_no_sense_is_said(arguments, message):
 
 def test_the_command_line_starts_without_anything_heavy():
     subprocess.run([sys.executable, "-c", LIGHT], check=True)
+
+
+def test_progress_of_tagging_ends_at_its_total(tmp_path):
+    work = Work(model="embedded", front_ends=("clip",), count=3, batch_size=2, repeats=1)
+    seen = []
+    tagging.measure_tagging(work, work.load(), tmp_path, lambda done, total: seen.append((done, total)))
+    # two batches a repetition: bare, one pass, two models and the product in 1 + 2 turns; tensors and files in 1 + 1
+    assert seen == [(done, 16) for done in range(1, 17)]

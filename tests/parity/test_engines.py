@@ -18,6 +18,8 @@ from piaa.towers import build_tower, openai_visual
 pytestmark = pytest.mark.skipif(ABSENT, reason=WHY)
 
 FLOAT32 = ("openvino", "onnxruntime")
+COMPILED = [pytest.param("compile", key, marks=[] if key == "sc-clip" else pytest.mark.slow) for key in KEYS]
+"""A front-end takes up to 40 s to compile; the one that compares with thresholds is always tried."""
 REDUCED = {"openvino:bf16": 0.1, "openvino:int8": 0.15, "onnxruntime:int8": 0.2}
 """Engine to the greatest error of an image; twice as much for SC-CLIP, which compares with thresholds.
 
@@ -39,10 +41,6 @@ def encoded(tower, golden, tmp_path_factory):
         return build_encoder(Encoder(tower, front_end), engine, fingerprint, size, graphs)(golden["images"])
 
     return encode
-
-
-COMPILED = [pytest.param("compile", key, marks=[] if key == "sc-clip" else pytest.mark.slow) for key in KEYS]
-"""A front-end takes up to 40 s to compile; the one that compares with thresholds is always tried."""
 
 
 @pytest.mark.parametrize(("engine", "front_end"), [*itertools.product(FLOAT32, KEYS), *COMPILED])

@@ -12,7 +12,7 @@ from piaa.bench.cold import measure_cold_start
 from piaa.bench.fitting import measure_alone, measure_fitting
 from piaa.bench.machine import describe, pin_threads
 from piaa.bench.output import Table, spread
-from piaa.bench.tagging import calls_of_tagging, measure_tagging
+from piaa.bench.tagging import measure_tagging
 from piaa.bench.work import Work
 
 Stage = Callable[[str], Callable[[int, int | None], None]]
@@ -36,7 +36,7 @@ def compare(work: Work, stage: Stage) -> dict[str, Any]:
     model = work.load()
     with tempfile.TemporaryDirectory(prefix="piaa-bench-") as name:
         folder = Path(name)
-        tagging = measure_tagging(work, model, folder, _ticks(stage("tagging"), calls_of_tagging(work)))
+        tagging = measure_tagging(work, model, folder, stage("tagging"))
         fitting = measure_fitting(work, model)
         alone = []
         report = stage("closed form and bank alone")
@@ -54,11 +54,6 @@ def compare(work: Work, stage: Stage) -> dict[str, Any]:
         "alone": alone,
         "cold_start": cold,
     }
-
-
-def _ticks(report: Callable[[int, int | None], None], total: int) -> Callable[[], None]:
-    done = iter(range(1, total + 1))
-    return lambda: report(next(done, total), total)
 
 
 def compare_tables(result: dict[str, Any]) -> dict[str, Table]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ from piaa.models import LoadedModel
 from piaa.towers import Tower, build_tower
 
 MATMUL = "matrix product"
+WARM_UP = 1
+BATCH_WAYS = ("tensors", "two models")
+"""What takes a turn of one batch, beside the bare encoder."""
 Calls = dict[str, Callable[[], object]]
 
 
@@ -68,8 +73,8 @@ def tagging_cases(work: Work, model: LoadedModel, folder: Path) -> Cases:
     for name in work.front_ends:
         scorer = random_scorer(Setup(model, name, model.preprocess(), work.batch_size), work.classes)
         batch_calls[f"bare {name}"] = bare
-        batch_calls[f"tensors {name}"] = _each((first,), _one_pass(scorer))
-        batch_calls[f"two models {name}"] = _each((first,), _two_models(model, rewritten, name, scorer))
+        batch_calls[f"tensors {name}"] = partial(_one_pass(scorer), first)
+        batch_calls[f"two models {name}"] = partial(_two_models(model, rewritten, name, scorer), first)
         folder_calls[f"tensors {name}"] = _each(images, _one_pass(scorer))
         folder_calls[f"files {name}"] = _tag_files(scorer, photos, folder / f"{name}.jsonl", work.batch_size)
     return Cases(_finished(batch_calls, work), len(first), _finished(folder_calls, work))
@@ -77,16 +82,6 @@ def tagging_cases(work: Work, model: LoadedModel, folder: Path) -> Cases:
 
 def _finished(calls: Calls, work: Work) -> Calls:
     return {name: finished(call, work.device) for name, call in calls.items()}
-
-
-def batch_turns(work: Work) -> int:
-    """Turns of one batch, for as many images as there are in the turns of whole folders."""
-    return work.repeats * math.ceil(work.count / work.batch_size)
-
-
-def calls_of_tagging(work: Work) -> int:
-    """How often `measure_tagging` ticks."""
-    return (3 * len(work.front_ends) + 1) * (batch_turns(work) + 1) + 2 * len(work.front_ends) * (work.repeats + 1)
 
 
 def _each(images: tuple[Tensor, ...], step: Callable[[Tensor], object]) -> Callable[[], None]:
@@ -119,8 +114,16 @@ def _two_models(model: LoadedModel, rewritten: Tower, name: str, scorer: Scorer)
     return step
 
 
-def measure_tagging(work: Work, model: LoadedModel, folder: Path, tick: Callable[[], None]) -> dict[str, Any]:
+def measure_tagging(
+    work: Work, model: LoadedModel, folder: Path, report: Callable[[int, int | None], None]
+) -> dict[str, Any]:
     """Seconds an image, rates beside the bare encoder, the two models and the tensors, peak memory, roofline.
+
+    Args:
+        work: the settings.
+        model: the model of the bare encoder and of ours.
+        folder: where photographs and outputs may lie.
+        report: told (calls made, calls in all) after each call.
 
     Returns:
         `cases`: name to seconds an image, `bare` being the runs of the bare encoder one after the other; `rate_to_bare`
@@ -129,28 +132,43 @@ def measure_tagging(work: Work, model: LoadedModel, folder: Path, tick: Callable
     """
     cases = tagging_cases(work, model, folder)
     product, operations = matrix_product(work.device)
-    batch = in_turns({**cases.batch, MATMUL: product}, batch_turns(work), tick=tick)
+    batch_cases = {**cases.batch, MATMUL: product}
+    turns = work.repeats * math.ceil(work.count / work.batch_size)  # as many images as in the turns of whole folders
+    total = len(batch_cases) * (turns + WARM_UP) + len(cases.folder) * (work.repeats + WARM_UP)
+    done = itertools.count(1)
+
+    def tick() -> None:
+        report(next(done), total)
+
+    batch = in_turns(batch_cases, turns, WARM_UP, tick)
     matmul = batch.pop(MATMUL)
-    whole = in_turns(cases.folder, work.repeats, tick=tick)
+    whole = in_turns(cases.folder, work.repeats, WARM_UP, tick)
     names = work.front_ends
-    shown = {"bare": [seconds / cases.batch_size for name in names for seconds in batch[f"bare {name}"]]}
-    for name in names:
-        for way in ("tensors", "two models"):
-            shown[f"{way} {name}"] = [seconds / cases.batch_size for seconds in batch[f"{way} {name}"]]
-        shown[f"files {name}"] = [seconds / work.count for seconds in whole[f"files {name}"]]
+    shown = _seconds_an_image(cases, names, batch, whole, work.count)
     calls = {**cases.folder, **cases.batch, "bare": cases.batch[f"bare {names[0]}"]}
     return {
         "cases": {case: Spread.of(values).as_dict() for case, values in shown.items()},
         "rate_to_bare": {
             f"{way} {name}": ratio(batch[f"bare {name}"], batch[f"{way} {name}"]).as_dict()
             for name in names
-            for way in ("tensors", "two models")
+            for way in BATCH_WAYS
         },
         "one_pass_to_two_models": _ratios(batch, names, "two models", "tensors"),
         "files_to_tensors": _ratios(whole, names, "tensors", "files"),
         "peak_mib": {case: peak_of(calls[case]) for case in shown},
         "roofline": roofline(work, model, operations / min(matmul), shown),
     }
+
+
+def _seconds_an_image(
+    cases: Cases, names: tuple[str, ...], batch: dict[str, list[float]], whole: dict[str, list[float]], count: int
+) -> dict[str, list[float]]:
+    shown = {"bare": [seconds / cases.batch_size for name in names for seconds in batch[f"bare {name}"]]}
+    for name in names:
+        for way in BATCH_WAYS:
+            shown[f"{way} {name}"] = [seconds / cases.batch_size for seconds in batch[f"{way} {name}"]]
+        shown[f"files {name}"] = [seconds / count for seconds in whole[f"files {name}"]]
+    return shown
 
 
 def _ratios(seconds: dict[str, list[float]], names: tuple[str, ...], of: str, to: str) -> dict[str, Any]:
