@@ -13,7 +13,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade-strategy only-if-needed \
 		--constraint constraints.txt --editable '.[coco,engines]' \
-		pytest hypothesis ruff mypy datasets
+		pytest hypothesis ruff mypy import-linter datasets
 	touch $@
 
 demo: $(VENV)/.installed
@@ -26,6 +26,7 @@ check: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(VENV)/.installed
 	$(BIN)/piaa bench

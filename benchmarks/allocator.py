@@ -1,4 +1,4 @@
-"""What it saves to keep freed memory (`piaa.allocator`): fresh processes in turns, with and without.
+"""What it saves to keep freed memory (`piaa.cli.allocator`): fresh processes in turns, with and without.
 
 python benchmarks/allocator.py --batch-size 8 --repeats 5
 """
@@ -14,7 +14,7 @@ import time
 
 from piaa.bench.machine import describe, pin_threads
 from piaa.bench.output import machine_line
-from piaa.bench.timing import Spread, ratio
+from piaa.vision.runtimes.timing import Spread, ratio
 
 BARE = "open_clip alone"
 IMAGES = 48
@@ -24,8 +24,8 @@ def encode(case: str, batch_size: int, keep: bool) -> dict[str, float]:
     """Milliseconds and page faults an image after one batch to warm up, and the process's greatest memory in MiB."""
     import torch
 
-    from piaa.allocator import keep_freed_memory
     from piaa.bench.work import Work, random_images, random_scorer
+    from piaa.cli.allocator import keep_freed_memory
     from piaa.engine import Setup
 
     if keep and not keep_freed_memory():

@@ -18,12 +18,12 @@ from problems import VARIANTS, Problem, make_problem
 from recipes import ROOT, read_golden
 
 from piaa.bench.output import markdown
-from piaa.evidence import Evidence
+from piaa.evaluation.metrics import mean_average_precision
 from piaa.experiments.ablations import head_of, learn_variant, limited_rows
 from piaa.experiments.spec import read_spec
 from piaa.experiments.variants import OWN_FIELDS, Variant, variant_of
-from piaa.metrics import mean_average_precision
-from piaa.recipes import get_recipe
+from piaa.method.evidence import Evidence
+from piaa.method.recipes import get_recipe
 
 NEEDS_IMAGES = OWN_FIELDS & {
     "front_end",

@@ -17,10 +17,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from piaa.demo import DemoResult, run_demo
-from piaa.evaluate import METHOD_NAMES
-from piaa.metrics import f1
-from piaa.thresholds import RULES
+from piaa.evaluation.evaluate import METHOD_NAMES
+from piaa.evaluation.metrics import f1
+from piaa.method.thresholds import RULES
+from piaa.scenes.demo import DemoResult, run_demo
 
 
 def main() -> None:

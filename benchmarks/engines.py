@@ -21,22 +21,22 @@ from torch import Tensor
 
 from piaa.bench.machine import describe, pin_threads
 from piaa.bench.output import machine_line, markdown, replace_between_markers, spread, write_json
-from piaa.bench.timing import Spread, in_turns, ratio
-from piaa.encoder import Encoded, Encoder, ImageEncoder
 from piaa.errors import PiaaError
-from piaa.evaluate import Evaluation, evaluate
-from piaa.inputs import batches, iterate
-from piaa.metrics.compare import compare
-from piaa.models import LoadedModel, load_model
+from piaa.evaluation.evaluate import Evaluation, evaluate
+from piaa.evaluation.metrics.compare import compare
+from piaa.evaluation.truth import read_truth
+from piaa.inputs.items import batches, iterate
 from piaa.recognizer import Recognizer
-from piaa.runtimes.auto import relative_difference
-from piaa.runtimes.build import build_encoder
-from piaa.runtimes.cache import installed
-from piaa.runtimes.names import engine_names
 from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder, write_scene_truth
-from piaa.towers import build_tower
-from piaa.truth import read_truth
+from piaa.vision.encoder import Encoded, Encoder, ImageEncoder
+from piaa.vision.models import LoadedModel, load_model
+from piaa.vision.runtimes.auto import relative_difference
+from piaa.vision.runtimes.build import build_encoder
+from piaa.vision.runtimes.cache import installed
+from piaa.vision.runtimes.names import engine_names
+from piaa.vision.runtimes.timing import Spread, in_turns, ratio
+from piaa.vision.towers import build_tower
 
 EAGER, EAGER_BF16 = "eager", "eager, bf16"
 MODELS = ("ViT-B-16", "embedded")

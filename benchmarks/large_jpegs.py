@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 from piaa.bench.output import markdown
-from piaa.bench.timing import Spread, in_turns
-from piaa.images import open_image
-from piaa.preprocess import build_preprocess
+from piaa.inputs.images import open_image
 from piaa.scenes import render, sample_scene
+from piaa.vision.preprocess import build_preprocess
+from piaa.vision.runtimes.timing import Spread, in_turns
 
 SIZES = ((640, 480), (2048, 1536), (4032, 3024))
 GRAINS = (0, 15)

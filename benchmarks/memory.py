@@ -10,7 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from piaa.allocator import keep_freed_memory
+from piaa.cli.allocator import keep_freed_memory
 from piaa.jobs import fit_job, tag_job
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names

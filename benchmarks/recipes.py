@@ -21,10 +21,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from piaa import paa, pvcl
-from piaa.evidence import Evidence
-from piaa.metrics import mean_average_precision
-from piaa.recipes import Recipe, get_recipe
+from piaa.evaluation.metrics import mean_average_precision
+from piaa.method import paa, pvcl
+from piaa.method.evidence import Evidence
+from piaa.method.recipes import Recipe, get_recipe
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ("published-voc", "published-coco", "published-nus")

@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from piaa import metrics
+from piaa.evaluation import metrics
 from piaa.experiments.choose import choose_datasets, choose_specs
 from piaa.experiments.job import Job
 from piaa.experiments.runner import Place, jobs

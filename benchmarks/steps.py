@@ -22,10 +22,10 @@ from torchvision.transforms import functional as TF
 
 from piaa.bench.machine import describe, pin_threads
 from piaa.bench.output import machine_line, spread
-from piaa.bench.timing import Spread, in_turns, ratio
 from piaa.bench.work import photographs
-from piaa.preprocess import CLIP_MEAN, CLIP_STD, Preprocess, build_preprocess
-from piaa.towers.fused import add_mlp
+from piaa.vision.preprocess import CLIP_MEAN, CLIP_STD, Preprocess, build_preprocess
+from piaa.vision.runtimes.timing import Spread, in_turns, ratio
+from piaa.vision.towers.fused import add_mlp
 
 TOKENS, WIDTH = 197, 768
 PHOTOS, PRODUCTS = 32, 4
@@ -39,7 +39,7 @@ class AsTorchvision(Preprocess):
 
 
 def mlp_cases(activation: nn.Module, batch: int) -> dict[str, Callable[[], object]]:
-    """`tokens + mlp(tokens)` by modules and by `piaa.towers.fused`."""
+    """`tokens + mlp(tokens)` by modules and by `piaa.vision.towers.fused`."""
     tokens = torch.randn(batch, TOKENS, WIDTH)
     first, second = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
     return {

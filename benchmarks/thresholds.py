@@ -21,9 +21,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from piaa.metrics import F1, f1, oracle_thresholds, relative_decisions
-from piaa.recipes import get_recipe
-from piaa.thresholds import DEFAULT_RULE, RULES, learn_thresholds
+from piaa.evaluation.metrics import F1, f1, oracle_thresholds, relative_decisions
+from piaa.method.recipes import get_recipe
+from piaa.method.thresholds import DEFAULT_RULE, RULES, learn_thresholds
 
 
 def compare(problem: Problem, recipe: str) -> dict[str, F1]:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, safe_open, save_file
 
 from piaa.classifier import Classifier
 from piaa.errors import ClassifierError
-from piaa.labels import Label
+from piaa.vocabulary.labels import Label
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 JSON = st.recursive(

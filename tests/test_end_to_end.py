@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from piaa.cli.main import app
 from piaa.errors import ClassifierError, InputError
-from piaa.inputs import iterate
+from piaa.inputs.items import iterate
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder, write_scene_truth

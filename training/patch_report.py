@@ -17,14 +17,14 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from piaa.encoder import Encoder
-from piaa.front_ends import FRONT_ENDS
-from piaa.labels import parse_labels
-from piaa.metrics import mean_average_precision
-from piaa.models import load_model
+from piaa.evaluation.metrics import mean_average_precision
 from piaa.scenes import object_names, render, sample_scene
 from piaa.scenes.sample import LARGE, SMALL, Scene
-from piaa.text import text_prototypes
+from piaa.vision.encoder import Encoder
+from piaa.vision.front_ends import FRONT_ENDS
+from piaa.vision.models import load_model
+from piaa.vocabulary.labels import parse_labels
+from piaa.vocabulary.prototypes import text_prototypes
 
 INNER = 0.8
 SIZES = ("small", "medium", "large")

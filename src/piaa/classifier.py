@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from piaa.errors import ClassifierError
-from piaa.labels import Label
+from piaa.vocabulary.labels import Label
 
 FORMAT = "piaa-classifier"
 FORMAT_VERSION = 1
@@ -38,7 +38,7 @@ class Classifier:
         bias: as many numbers as `weight` has rows.
         prototypes: C x d, float, unit length: the text prototypes.
         statistics: further tensors by name, of any shape and type.
-        thresholds: arrays of a `piaa.thresholds.Thresholds` by name, each with C rows.
+        thresholds: arrays of a `piaa.method.thresholds.Thresholds` by name, each with C rows.
         settings: JSON values: model, pretrained, model_fingerprint, front_end, templates, recipe, ...
         report: JSON values: bank sizes, fallback classes and reasons, images seen, ...
 

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from piaa import paa, pvcl
-from piaa.encoder import Encoded, Encoder
-from piaa.evidence import Evidence
-from piaa.labels import Label
-from piaa.models import BatchedEncoder, LoadedModel, most_images
-from piaa.preprocess import Preprocess
-from piaa.recipes import Recipe, Scales
-from piaa.runtimes import parse_engine
-from piaa.runtimes.build import build_encoder
-from piaa.thresholds import Thresholds, learn_thresholds
+from piaa.method import paa, pvcl
+from piaa.method.evidence import Evidence
+from piaa.method.recipes import Recipe, Scales
+from piaa.method.thresholds import Thresholds, learn_thresholds
+from piaa.vision.encoder import Encoded, Encoder
+from piaa.vision.models import BatchedEncoder, LoadedModel, most_images
+from piaa.vision.preprocess import Preprocess
+from piaa.vision.runtimes import parse_engine
+from piaa.vision.runtimes.build import build_encoder
+from piaa.vocabulary.labels import Label
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Setup:
         front_end: name of the front-end.
         preprocess: PIL RGB image to 3 x H x W.
         batch_size: images at a time at most; 0 probes the memory.
-        engine: what runs the encoder; see `piaa.runtimes.names`.
+        engine: what runs the encoder; see `piaa.vision.runtimes.names`.
     """
 
     model: LoadedModel
@@ -187,7 +187,7 @@ class Scorer:
         scales: of the three softmaxes.
         alpha: of eq. 13.
         thresholds: per class.
-        aggregator: a name of `piaa.paa.AGGREGATORS`.
+        aggregator: a name of `piaa.method.paa.AGGREGATORS`.
     """
 
     def __init__(

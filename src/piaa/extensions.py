@@ -26,10 +26,10 @@ from piaa.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from piaa.front_ends import Trace
-    from piaa.paa import Aggregator
-    from piaa.recipes import Recipe
-    from piaa.towers import Tower
+    from piaa.method.paa import Aggregator
+    from piaa.method.recipes import Recipe
+    from piaa.vision.front_ends import Trace
+    from piaa.vision.towers import Tower
 
 VARIABLE = "PIAA_EXTENSIONS"
 T = TypeVar("T")
@@ -48,8 +48,8 @@ def register_front_end(
     Raises:
         InputError: when the name is taken or is no plain word.
     """
-    from piaa.front_ends import FRONT_ENDS, FrontEnd
-    from piaa.front_ends.base import only_last_input
+    from piaa.vision.front_ends import FRONT_ENDS, FrontEnd
+    from piaa.vision.front_ends.base import only_last_input
 
     def add(function: Callable[[Tower, Trace], Tensor]) -> Callable[[Tower, Trace], Tensor]:
         _enter(FRONT_ENDS, "front-end", name.lower(), FrontEnd(name.lower(), function, needs or only_last_input))
@@ -64,7 +64,7 @@ def register_aggregator(name: str) -> Callable[[Aggregator], Aggregator]:
     Raises:
         InputError: when the name is taken or is no plain word.
     """
-    from piaa.paa import AGGREGATORS
+    from piaa.method.paa import AGGREGATORS
 
     def add(function: Aggregator) -> Aggregator:
         _enter(AGGREGATORS, "aggregator", name, function)
@@ -79,7 +79,7 @@ def register_recipe(recipe: Recipe) -> Recipe:
     Raises:
         InputError: when the name is taken or is no plain word.
     """
-    from piaa.recipes import RECIPES
+    from piaa.method.recipes import RECIPES
 
     _enter(RECIPES, "recipe", recipe.name, recipe)
     return recipe
@@ -91,7 +91,7 @@ def register_metric(name: str) -> Callable[[Callable[[Tensor, Tensor], float]], 
     Raises:
         InputError: when the name is taken or is no plain word.
     """
-    from piaa import metrics
+    from piaa.evaluation import metrics
 
     return metrics.register_metric(name)
 

@@ -16,15 +16,15 @@ from piaa import __version__
 from piaa.classifier import Classifier
 from piaa.engine import Learner, Scorer, Setup
 from piaa.errors import ImageError, InputError
-from piaa.explain import Explanation
-from piaa.front_ends import get_front_end
-from piaa.inputs import batches, iterate
-from piaa.labels import Label, parse_labels
-from piaa.models import EMBEDDED, LoadedModel, load_model
-from piaa.recipes import Recipe, Scales, get_recipe, recipe_from_dict
-from piaa.runtimes import parse_engine
-from piaa.text import resolve_templates, text_prototypes
-from piaa.thresholds import DEFAULT_RULE, RULES, Thresholds
+from piaa.explanation import Explanation
+from piaa.inputs.items import batches, iterate
+from piaa.method.recipes import Recipe, Scales, get_recipe, recipe_from_dict
+from piaa.method.thresholds import DEFAULT_RULE, RULES, Thresholds
+from piaa.vision.front_ends import get_front_end
+from piaa.vision.models import EMBEDDED, LoadedModel, load_model
+from piaa.vision.runtimes import parse_engine
+from piaa.vocabulary.labels import Label, parse_labels
+from piaa.vocabulary.prototypes import resolve_templates, text_prototypes
 
 TRAINED = "trained"
 """`image_size` that stands for the size a model was trained for."""
@@ -35,18 +35,19 @@ class Recognizer:
 
     Args:
         labels: class names, each `name`, `name: synonym, synonym` or a `Label`.
-        model: `embedded`, an open_clip name, `local-dir:PATH` or a path; see `piaa.models.load_model`.
+        model: `embedded`, an open_clip name, `local-dir:PATH` or a path; see `piaa.vision.models.load_model`.
         pretrained: tag or checkpoint of an open_clip name.
         front_end: `clip`, `sclip`, `itaclip` or `sc-clip`; None is the model's own: `sc-clip`, where it names no other.
-        recipe: a name of `piaa.recipes.RECIPES`, or a `Recipe`.
-        templates: a name of `piaa.text.TEMPLATE_SETS`, a template, or several.
+        recipe: a name of `piaa.method.recipes.RECIPES`, or a `Recipe`.
+        templates: a name of `piaa.vocabulary.prototypes.TEMPLATE_SETS`, a template, or several.
         image_size: side or (height, width) in pixels; None is a third more than the model was trained for, `trained`
             is that size itself, as published.
         resize: `shortest`, `squash` or `pad`; None is the model's own.
-        threshold_rule: a name of `piaa.thresholds.RULES`.
+        threshold_rule: a name of `piaa.method.thresholds.RULES`.
         device: `auto`, `cpu`, `cuda`, `mps`.
         precision: `auto`, `fp32`, `bf16`, `fp16`.
-        engine: what runs the encoder: `eager`, `compile`, `openvino`, `onnxruntime`, `auto`; see `piaa.runtimes`.
+        engine: what runs the encoder: `eager`, `compile`, `openvino`, `onnxruntime`, `auto`; see
+            `piaa.vision.runtimes`.
         batch_size: images at a time; 0 probes what the memory holds. The answer for an image never depends on it.
         workers: threads that decode images.
 
@@ -105,7 +106,7 @@ class Recognizer:
 
         Raises:
             InputError: when there is not one readable image.
-            LabelError, ModelError: see `piaa.labels` and `piaa.models`.
+            LabelError, ModelError: see `piaa.vocabulary.labels` and `piaa.vision.models`.
         """
         learner = self.learner()
         for batch in self._batches(X, learner.setup):

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from piaa import evidence, paa, pvcl
-from piaa.bank import Bank
 from piaa.bench import memory
 from piaa.bench.fitting import filled_bank
 from piaa.bench.work import random_units
-from piaa.evidence import Evidence
-from piaa.recipes import Scales, get_recipe
+from piaa.method import evidence, paa, pvcl
+from piaa.method.bank import Bank
+from piaa.method.evidence import Evidence
+from piaa.method.recipes import Scales, get_recipe
 
 SCALES = Scales(10.0, 10.0, 10.0)
 
@@ -121,7 +121,7 @@ def test_the_closed_form_of_a_large_vocabulary_stays_within_its_bound():
     if not memory.reset_high_water():
         pytest.skip("the system does not reset its high-water mark")
     code = """
-from piaa import pvcl
+from piaa.method import pvcl
 from piaa.bench import memory
 from piaa.bench.fitting import filled_bank
 import torch

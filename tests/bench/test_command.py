@@ -13,7 +13,7 @@ from piaa.bench.output import BEGIN, END
 from piaa.bench.profile import STEPS
 from piaa.bench.work import Work
 from piaa.cli.main import app
-from piaa.front_ends import FRONT_ENDS
+from piaa.vision.front_ends import FRONT_ENDS
 
 LIGHT = """
 import sys

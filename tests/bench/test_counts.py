@@ -9,9 +9,9 @@ from torch import nn
 
 from piaa.bench import memory, output, timing
 from piaa.bench.flops import count_flops
-from piaa.encoder import Encoder
 from piaa.errors import InputError
-from piaa.towers import build_tower
+from piaa.vision.encoder import Encoder
+from piaa.vision.towers import build_tower
 
 LAYERS, WIDTH, HIDDEN, PATCH, SIDE, OUT = 3, 64, 128, 16, 64, 32
 TOKENS = (SIDE // PATCH) ** 2 + 1

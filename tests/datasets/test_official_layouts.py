@@ -12,7 +12,7 @@ from trees import HEIGHT, WIDTH, coco_json, nus_tree, picture, voc_tree
 from piaa.datasets import Dataset, class_names, detect, open_dataset
 from piaa.datasets.nus_wide import read_urls
 from piaa.errors import InputError, LabelError
-from piaa.truth import Truth
+from piaa.evaluation.truth import Truth
 
 VOC_NAMES, COCO_NAMES, NUS_NAMES = class_names("voc"), class_names("coco"), class_names("nus-wide")
 

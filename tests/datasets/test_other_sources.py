@@ -16,7 +16,7 @@ from trees import HEIGHT, WIDTH, picture
 
 from piaa.datasets import Dataset, detect, open_dataset
 from piaa.errors import ImageError, InputError, LabelError
-from piaa.inputs import iterate
+from piaa.inputs.items import iterate
 from piaa.scenes import object_names, sample_scene
 
 
@@ -301,7 +301,7 @@ def test_scenes_are_drawn_once_and_know_their_truth(tmp_path: Path) -> None:
 
 def test_fit_and_evaluate_take_a_dataset_as_it_is(tmp_path: Path, shards: Path) -> None:
     from piaa import Recognizer
-    from piaa.evaluate import evaluate
+    from piaa.evaluation.evaluate import evaluate
 
     dataset = open_dataset("scenes", tmp_path, seed=9, unlabelled=8, test=6)
     recognizer = Recognizer(dataset.label_names).fit(dataset.unlabelled)

@@ -13,11 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from typer.testing import CliRunner
 
-from piaa import paa, pvcl
-from piaa.bank import Bank
 from piaa.cli.main import app
 from piaa.errors import InputError
-from piaa.evidence import Moments
+from piaa.evaluation.metrics import compare, mean_average_precision
 from piaa.experiments import changed_learning as changed
 from piaa.experiments.ablation_table import HARMS, HELPS, NEITHER, ablation_lines, over_seeds
 from piaa.experiments.ablations import Bench, ablations
@@ -27,8 +25,10 @@ from piaa.experiments.results import Results, Row
 from piaa.experiments.runner import Place, jobs
 from piaa.experiments.spec import Run, Spec, read_spec
 from piaa.experiments.variants import variant_of
-from piaa.metrics import compare, mean_average_precision
-from piaa.recipes import get_recipe
+from piaa.method import paa, pvcl
+from piaa.method.bank import Bank
+from piaa.method.evidence import Moments
+from piaa.method.recipes import get_recipe
 
 PAGE = Path(__file__).parents[2] / "benchmarks" / "ablations_page.py"
 DEFAULT = get_recipe("default")

@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 
 from piaa.cli.main import app
 from piaa.errors import InputError
+from piaa.evaluation.metrics import METRICS
 from piaa.extensions import load_extensions, register_aggregator, register_front_end, register_recipe
-from piaa.front_ends import FRONT_ENDS
-from piaa.metrics import METRICS
-from piaa.paa import AGGREGATORS, pooled_probabilities
-from piaa.recipes import RECIPES, Recipe
+from piaa.method.paa import AGGREGATORS, pooled_probabilities
+from piaa.method.recipes import RECIPES, Recipe
 from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder, write_scene_truth
+from piaa.vision.front_ends import FRONT_ENDS
 
 DOCS = Path(__file__).parents[2] / "docs" / "extending.md"
 

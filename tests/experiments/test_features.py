@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from piaa.encoder import Encoder
 from piaa.engine import Setup
 from piaa.errors import InputError
 from piaa.experiments.features import FeatureStore
-from piaa.inputs import Item, iterate
-from piaa.models import load_model
+from piaa.inputs.items import Item, iterate
 from piaa.scenes.folders import write_scene_folder
+from piaa.vision.encoder import Encoder
+from piaa.vision.models import load_model
 
 
 @pytest.fixture(scope="module")

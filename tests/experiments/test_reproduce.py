@@ -9,14 +9,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from piaa import metrics
 from piaa.cli.main import app
-from piaa.evaluate import evaluate
+from piaa.evaluation import metrics
+from piaa.evaluation.evaluate import evaluate
+from piaa.evaluation.truth import read_truth
 from piaa.experiments.results import Results
 from piaa.experiments.spec import read_spec, spec_names
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names
-from piaa.truth import read_truth
 
 MEASURED = [name for name in spec_names() if name != "ablations"]  # those have a test of their own
 

@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from piaa.errors import InputError
-from piaa.evaluate import METHODS
+from piaa.evaluation.evaluate import METHODS
 from piaa.experiments.job import recipe_for
 from piaa.experiments.kinds import KINDS
 from piaa.experiments.paper import best_of_figure4, paper_figures
 from piaa.experiments.results import Results, Row, latest
 from piaa.experiments.spec import read_spec, spec_names
 from piaa.experiments.tables import build_table
-from piaa.front_ends import FRONT_ENDS
-from piaa.recipes import RECIPES
+from piaa.method.recipes import RECIPES
+from piaa.vision.front_ends import FRONT_ENDS
 
 ROW = Row(
     experiment="table3", row="SC-CLIP+PIAA", dataset="VOC07", model="ViT-B-16", pretrained="openai",

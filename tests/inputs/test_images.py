@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from piaa.errors import ImageError
-from piaa.images import open_image, to_image
-from piaa.preprocess import build_preprocess
+from piaa.inputs.images import open_image, to_image
 from piaa.scenes import render, sample_scene
+from piaa.vision.preprocess import build_preprocess
 
 RED_BLUE = np.zeros((8, 12, 3), np.uint8)
 RED_BLUE[:, :6] = (200, 30, 20)

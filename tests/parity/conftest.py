@@ -4,7 +4,7 @@ import pytest
 from golden import NUMBERS, WEIGHTS
 from safetensors.torch import load_file
 
-from piaa.towers import build_tower, openai_visual
+from piaa.vision.towers import build_tower, openai_visual
 
 
 @pytest.fixture(scope="session")

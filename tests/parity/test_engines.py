@@ -8,12 +8,12 @@ import torch
 from golden import ABSENT, KEYS, WEIGHTS, WHY, centred_error, cls_error
 from safetensors.torch import load_file
 
-from piaa.encoder import Encoder
 from piaa.errors import ModelError
-from piaa.models import model_fingerprint
-from piaa.runtimes import parse_engine
-from piaa.runtimes.build import build_encoder
-from piaa.towers import build_tower, openai_visual
+from piaa.vision.encoder import Encoder
+from piaa.vision.models import model_fingerprint
+from piaa.vision.runtimes import parse_engine
+from piaa.vision.runtimes.build import build_encoder
+from piaa.vision.towers import build_tower, openai_visual
 
 pytestmark = pytest.mark.skipif(ABSENT, reason=WHY)
 

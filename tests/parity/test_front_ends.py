@@ -3,8 +3,8 @@
 import pytest
 from golden import ABSENT, KEYS, WHY, centred_error, cls_error
 
-from piaa.encoder import Encoder
-from piaa.front_ends import FRONT_ENDS
+from piaa.vision.encoder import Encoder
+from piaa.vision.front_ends import FRONT_ENDS
 
 pytestmark = pytest.mark.skipif(ABSENT, reason=WHY)
 

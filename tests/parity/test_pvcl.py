@@ -13,10 +13,10 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
-from piaa import paa, pvcl
-from piaa.evidence import Evidence
-from piaa.metrics import average_precision, mean_average_precision
-from piaa.recipes import FixedScales, Recipe, SpreadScales, get_recipe
+from piaa.evaluation.metrics import average_precision, mean_average_precision
+from piaa.method import paa, pvcl
+from piaa.method.evidence import Evidence
+from piaa.method.recipes import FixedScales, Recipe, SpreadScales, get_recipe
 
 FILES = sorted(GOLDEN.glob("pvcl_*.safetensors"))
 

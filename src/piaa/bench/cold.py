@@ -9,9 +9,9 @@ from typing import Any
 
 from PIL import Image
 
-from piaa.bench.timing import Spread, in_turns, ratio
 from piaa.bench.work import Work
 from piaa.recognizer import Recognizer
+from piaa.vision.runtimes.timing import Spread, in_turns, ratio
 
 LIBRARIES = "import torch, open_clip; open_clip.create_model({name!r}, weights_only=True)"
 
@@ -50,7 +50,7 @@ def measure_cold_start(work: Work, folder: Path) -> dict[str, Any]:
 
 
 def _embedded() -> Path:
-    from piaa.models.sources import EMBEDDED_DIR
+    from piaa.vision.models.sources import EMBEDDED_DIR
 
     return EMBEDDED_DIR
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
-from piaa import pvcl
-from piaa.bank import Bank
 from piaa.bench.machine import finished
 from piaa.bench.memory import peak_of
-from piaa.bench.timing import Spread, in_turns
 from piaa.bench.work import Work, random_images, random_learner, random_units
 from piaa.engine import Setup
-from piaa.models import LoadedModel
-from piaa.recipes import get_recipe
-from piaa.thresholds import DEFAULT_RULE
+from piaa.method import pvcl
+from piaa.method.bank import Bank
+from piaa.method.recipes import get_recipe
+from piaa.method.thresholds import DEFAULT_RULE
+from piaa.vision.models import LoadedModel
+from piaa.vision.runtimes.timing import Spread, in_turns
 
 OFFERED = 1568
 """Patches offered to a bank at a time: those of eight images of 14 x 14."""

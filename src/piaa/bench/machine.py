@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-from piaa.runtimes.processor import cpu_flags, processor_name
+from piaa.vision.runtimes.processor import cpu_flags, processor_name
 
 MATMUL_SIDE = 2048
 FOR_SMALL_NUMBERS = {"avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"}

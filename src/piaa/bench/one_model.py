@@ -12,8 +12,8 @@ from typing import Any
 
 from piaa.bench import memory
 from piaa.bench.machine import describe, finished, pin_threads
-from piaa.bench.timing import Spread, in_turns, ratio
 from piaa.errors import PiaaError
+from piaa.vision.runtimes.timing import Spread, in_turns, ratio
 
 
 def measure_model(
@@ -34,7 +34,7 @@ def measure_model(
     import torch
 
     from piaa.bench import work
-    from piaa.encoder import Encoder
+    from piaa.vision.encoder import Encoder
 
     pin_threads(threads)
     _import_all()
@@ -89,7 +89,7 @@ def _import_all() -> None:
     import timm
     import torch
 
-    from piaa.towers import build_tower
+    from piaa.vision.towers import build_tower
 
     open_clip.list_models(), timm.list_models("vit_base_patch16_224")
     with contextlib.suppress(PiaaError):

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from piaa import paa
 from piaa.bench.machine import describe, pin_threads
 from piaa.bench.output import Table
-from piaa.bench.timing import Spread
 from piaa.bench.work import Work, photographs, random_scorer
-from piaa.encoder import Encoder, trace_of
 from piaa.engine import Scorer, Setup
-from piaa.inputs import iterate
+from piaa.inputs.items import iterate
 from piaa.jobs.tables import write_table
+from piaa.method import paa
+from piaa.vision.encoder import Encoder, trace_of
+from piaa.vision.runtimes.timing import Spread
 
 STEPS = ("decode", "resize", "blocks", "cls", "front-end", "classifier", "aggregation", "writing")
 

@@ -17,13 +17,13 @@ from torch import Tensor
 from piaa.bench.flops import count_flops
 from piaa.bench.machine import finished, matrix_product
 from piaa.bench.memory import peak_of
-from piaa.bench.timing import Spread, in_turns, ratio
 from piaa.bench.work import Work, photographs, random_images, random_scorer
-from piaa.encoder import Encoded, Encoder, trace_of
 from piaa.engine import Scorer, Setup
 from piaa.jobs import tag_job
-from piaa.models import LoadedModel
-from piaa.towers import Tower, build_tower
+from piaa.vision.encoder import Encoded, Encoder, trace_of
+from piaa.vision.models import LoadedModel
+from piaa.vision.runtimes.timing import Spread, in_turns, ratio
+from piaa.vision.towers import Tower, build_tower
 
 MATMUL = "matrix product"
 WARM_UP = 1

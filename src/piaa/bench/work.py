@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from piaa.engine import Learner, Scorer, Setup
-from piaa.inputs import iterate
-from piaa.labels import Label
-from piaa.models import EMBEDDED, LoadedModel, load_model
-from piaa.models.sources import RANDOM
-from piaa.recipes import Scales, get_recipe
-from piaa.thresholds import Thresholds
+from piaa.inputs.items import iterate
+from piaa.method.recipes import Scales, get_recipe
+from piaa.method.thresholds import Thresholds
+from piaa.vision.models import EMBEDDED, LoadedModel, load_model
+from piaa.vision.models.sources import RANDOM
+from piaa.vocabulary.labels import Label
 
 PHOTO = (500, 375)
 """Width and height of the drawn photographs, those of the usual data sets."""
@@ -27,7 +27,7 @@ class Work:
     """What to measure, and how often.
 
     Attributes:
-        model: as for `piaa.models.load_model`.
+        model: as for `piaa.vision.models.load_model`.
         pretrained: tag or file; None is random weights where the name alone has none.
         front_ends: their names.
         images: folder of photographs; None draws some.
@@ -75,7 +75,7 @@ def load_for_timing(
     """A model by name; a name of open_clip without weights gets random ones, since time does not depend on them.
 
     Raises:
-        ModelError: see `piaa.models.load_model`.
+        ModelError: see `piaa.vision.models.load_model`.
     """
     import open_clip
 

@@ -34,7 +34,7 @@ def bench(
 ) -> None:
     """Measure speed and memory as ratios in one run, side by side."""
     from piaa.bench import output as results
-    from piaa.front_ends import FRONT_ENDS, get_front_end
+    from piaa.vision.front_ends import FRONT_ENDS, get_front_end
 
     if models and profile:
         raise InputError("--models and --profile are two measurements; ask for one at a time")

@@ -25,10 +25,10 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Write all numbers to this JSON file.")] = None,
 ) -> None:
     """Compare two runs on the same images: differences with intervals and p values, by method and by class."""
-    from piaa.comparison import class_rows, compare_methods, method_pairs
+    from piaa.evaluation.comparison import class_rows, compare_methods, method_pairs
+    from piaa.evaluation.metrics import AP_METRICS, classes_without_positives, metric_named
+    from piaa.evaluation.score_tables import aligned, read_scores
     from piaa.jobs.tables import check_place
-    from piaa.metrics import AP_METRICS, classes_without_positives, metric_named
-    from piaa.score_tables import aligned, read_scores
 
     check_options(ap_rule, bootstrap)
     if out:

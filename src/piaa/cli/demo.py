@@ -33,8 +33,8 @@ def demo(
 ) -> None:
     """Draw scenes, learn from the unlabelled ones, tag and evaluate the others, write metrics.json and report.html."""
     from piaa.cli.measures import show_comparisons, show_methods
-    from piaa.demo import run_demo
     from piaa.report.demo import write_demo_report
+    from piaa.scenes.demo import run_demo
 
     options: dict[str, Any] = {"model": model, "pretrained": pretrained, "front_end": front_end, "recipe": recipe}
     options |= {"image_size": parse_size(image_size), "resize": resize, "device": device, "precision": precision}

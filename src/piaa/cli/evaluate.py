@@ -33,11 +33,11 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=1)] = 2,
 ) -> None:
     """Measure mAP with its interval, per-class AP and F1, beside what the method is made of."""
-    from piaa.evaluate import evaluate as run
+    from piaa.evaluation.evaluate import evaluate as run
+    from piaa.evaluation.score_tables import ScoreTable, check_score_file, write_scores
+    from piaa.evaluation.truth import read_truth
     from piaa.jobs.tables import check_place
     from piaa.recognizer import Recognizer
-    from piaa.score_tables import ScoreTable, check_score_file, write_scores
-    from piaa.truth import read_truth
 
     check_options(ap_rule, bootstrap)
     if out:
@@ -70,7 +70,7 @@ def evaluate(
 def check_options(ap_rule: str, bootstrap: int | None) -> None:
     """Refuse what could not be measured, before any image is read."""
     from piaa.errors import InputError
-    from piaa.metrics.rules import rule_named
+    from piaa.evaluation.metrics.rules import rule_named
 
     rule_named(ap_rule)
     if bootstrap == 1:

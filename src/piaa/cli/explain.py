@@ -22,10 +22,11 @@ def explain(
 ) -> None:
     """Draw a heat map over the image for each of its labels."""
     from piaa.recognizer import Recognizer
+    from piaa.report.explain import explanation_sheet
 
     explanation = Recognizer.load(classifier, device=device, engine=engine).explain(image, top)
     aside = out.with_name(f".{out.name}.partial")
-    explanation.sheet().save(aside, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
+    explanation_sheet(explanation).save(aside, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
     os.replace(aside, out)
     for label, score, decided in zip(explanation.labels, explanation.scores, explanation.decided, strict=True):
         console.print(f"{score:.2f}  {label}{'' if decided else '  (below its threshold)'}", highlight=False)

@@ -43,8 +43,8 @@ def fit(
 ) -> None:
     """Learn a classifier from unlabelled images and class names (PVCL)."""
     from piaa.jobs import fit_job
-    from piaa.labels import read_labels
     from piaa.recognizer import Recognizer
+    from piaa.vocabulary.labels import read_labels
 
     recognizer = Recognizer(
         read_labels(labels),

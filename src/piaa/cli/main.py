@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from piaa.allocator import keep_freed_memory
 from piaa.cli import bench, compare, datasets, demo, evaluate, explain, fit, models, reproduce, tag
+from piaa.cli.allocator import keep_freed_memory
 from piaa.cli.console import shows_errors
 
 app = typer.Typer(

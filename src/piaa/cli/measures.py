@@ -20,7 +20,7 @@ def show_methods(summary: dict[str, Any]) -> None:
     """Tables of mAP by method and size, with intervals and registered metrics, and of F1."""
     from rich.table import Table
 
-    from piaa.evaluate import METHOD_NAMES
+    from piaa.evaluation.evaluate import METHOD_NAMES
 
     sizes, own = list(next(iter(summary["by_size"].values()))), summary["metrics"]
     rule = "" if summary["rule"] == "torchmetrics" else f" by {summary['rule']}"
@@ -47,7 +47,7 @@ def show_comparisons(summary: dict[str, Any]) -> None:
     """A table of PIAA's mAP against the baselines, if there are intervals."""
     from rich.table import Table
 
-    from piaa.evaluate import METHOD_NAMES
+    from piaa.evaluation.evaluate import METHOD_NAMES
 
     if not summary["comparisons"]:
         return

@@ -17,7 +17,7 @@ def models(
     """List the models that can be used, or check one."""
     from rich.table import Table
 
-    from piaa.models import list_models, load_model, self_test
+    from piaa.vision.models import list_models, load_model, self_test
 
     if check:
         report = self_test(load_model(check, pretrained, device="auto", precision="fp32"))

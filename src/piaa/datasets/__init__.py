@@ -1,6 +1,7 @@
 """Data sets with known labels, all with one face: `open_dataset(name, root)` gives a `Dataset`.
 
-`dataset.unlabelled` is what to fit on, `dataset.test` and `dataset.truth` what to evaluate on.
+Comes in: a folder in its official layout. Goes out: `dataset.unlabelled` to fit on, `dataset.test` and `dataset.truth`
+to evaluate on. Nothing that is learnt or measured is imported here.
 """
 
 from piaa.datasets.base import Annotated, Annotations, Box, Dataset, LazyItem, assemble, class_names

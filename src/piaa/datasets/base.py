@@ -12,10 +12,10 @@ from typing import Any
 from PIL import Image
 
 from piaa.errors import ImageError, InputError
-from piaa.images import printable, to_image
-from piaa.inputs import Item
-from piaa.labels import read_labels
-from piaa.truth import Truth
+from piaa.evaluation.truth import Truth
+from piaa.inputs.images import printable, to_image
+from piaa.inputs.items import Item
+from piaa.vocabulary.labels import read_labels
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class LazyItem(Item):
     """An image that is not a file of its own: a member of a tar, a row of a table.
 
     Attributes:
-        fetch: gives what `piaa.images.to_image` takes, when its turn comes; called in any thread.
+        fetch: gives what `piaa.inputs.images.to_image` takes, when its turn comes; called in any thread.
     """
 
     fetch: Callable[[], Any] = field(default=lambda: None, compare=False)
@@ -121,7 +121,7 @@ class Annotations:
 class Dataset:
     """A data set, ready to fit and evaluate on.
 
-    `piaa.inputs.iterate`, `fit_job`, `evaluate` take `unlabelled` and `test` as they are, and the id of each
+    `piaa.inputs.items.iterate`, `fit_job`, `evaluate` take `unlabelled` and `test` as they are, and the id of each
     item is its key in `truth`.
 
     Attributes:

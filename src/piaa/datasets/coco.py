@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from piaa.datasets.base import Annotated, Annotations, Box, annotated, class_names, file_item, first_folder
 from piaa.errors import InputError, LabelError
-from piaa.images import printable
+from piaa.inputs.images import printable
 
 Crowds = Literal["count", "ignore"]
 Without = Literal["drop", "keep"]

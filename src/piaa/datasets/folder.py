@@ -6,10 +6,10 @@ from pathlib import Path
 
 from piaa.datasets.base import Annotated, Annotations, file_item
 from piaa.errors import InputError
-from piaa.images import printable
-from piaa.inputs import Item, list_folder
-from piaa.labels import read_labels
-from piaa.truth import Truth, read_truth
+from piaa.evaluation.truth import Truth, read_truth
+from piaa.inputs.images import printable
+from piaa.inputs.items import Item, list_folder
+from piaa.vocabulary.labels import read_labels
 
 LABEL_FILES = ("labels.txt", "classes.txt")
 TRUTH_FILES = ("truth.csv", "truth.jsonl")
@@ -31,13 +31,13 @@ def read_folder(
     Args:
         home: the folder; the other paths are relative to it.
         labels: class names, one a line; by default labels.txt or classes.txt.
-        truth: see `piaa.truth`; by default truth.csv or truth.jsonl.
+        truth: see `piaa.evaluation.truth`; by default truth.csv or truth.jsonl.
         unlabelled: folder of images to learn from; by default unlabelled or train, and without any of them the
             test images themselves (a note says so).
 
     Raises:
         InputError: a file or folder is not there, or no image is in it.
-        LabelError: see `piaa.truth.read_truth`.
+        LabelError: see `piaa.evaluation.truth.read_truth`.
     """
     names = [label.name for label in read_labels(_chosen(home, labels, LABEL_FILES, "label file"))]
     test = from_truth(read_truth(_chosen(home, truth, TRUTH_FILES, "truth file"), names))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from piaa.datasets.base import Annotated, read_lines
 from piaa.errors import LabelError
-from piaa.images import printable
+from piaa.inputs.images import printable
 
 
 def find_list(folder: Path, name: str) -> Path | None:

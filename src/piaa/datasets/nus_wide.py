@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from piaa.datasets.base import Annotated, Annotations, Disk, class_names, file_item, first_folder, read_lines
 from piaa.datasets.lists import find_list, read_split_list
 from piaa.errors import InputError, LabelError
-from piaa.images import printable
+from piaa.inputs.images import printable
 
 PAPER_TRAIN = 150_000
 URL_LISTS = ("NUS-WIDE-urls.txt", "NUS-WIDE-urls/NUS-WIDE-urls.txt", "ImageList/NUS-WIDE-urls.txt")

@@ -13,7 +13,7 @@ from typing import Any
 from piaa.datasets import coco, fifty_one, folder, hugging_face, nus_wide, scenes, voc, web_dataset
 from piaa.datasets.base import Annotations, Dataset, assemble
 from piaa.errors import InputError
-from piaa.images import printable
+from piaa.inputs.images import printable
 
 ROOT_VARIABLE = "PIAA_DATA_DIR"
 

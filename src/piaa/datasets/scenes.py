@@ -11,10 +11,10 @@ from piaa import __version__
 from piaa.datasets.base import Annotations
 from piaa.datasets.folder import from_truth
 from piaa.errors import InputError
-from piaa.images import printable
+from piaa.evaluation.truth import read_truth
+from piaa.inputs.images import printable
 from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder, write_scene_truth
-from piaa.truth import read_truth
 
 Progress = Callable[[int, int | None], None]
 SPLITS = ("unlabelled", "test")

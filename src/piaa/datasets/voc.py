@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from piaa.datasets.base import Annotated, Annotations, Box, annotated, class_names, file_item, first_folder, read_lines
 from piaa.errors import InputError, LabelError
-from piaa.images import printable
+from piaa.inputs.images import printable
 
 SPLITS = {2007: ("trainval", "test"), 2012: ("train", "val")}
 """The paper's: images to learn from, images to test on."""

@@ -21,8 +21,8 @@ from typing import Any
 from piaa.datasets.base import Annotated, Annotations, LazyItem, first_folder
 from piaa.datasets.folder import LABEL_FILES
 from piaa.errors import InputError, LabelError
-from piaa.images import SUFFIXES, printable
-from piaa.labels import read_labels
+from piaa.inputs.images import SUFFIXES, printable
+from piaa.vocabulary.labels import read_labels
 
 LABEL_MEMBERS = ("json", "txt", "cls")
 LEARN_SHARDS = ("train*.tar", "unlabelled*.tar", "unlabeled*.tar")

@@ -9,21 +9,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from piaa import metrics, paa, pvcl
-from piaa.bank import Bank
-from piaa.encoder import Encoded
 from piaa.engine import Learner, Setup
-from piaa.evidence import Evidence, best_of_each
+from piaa.evaluation import metrics
+from piaa.evaluation.metrics.bootstrap import bootstrap_samples, interval_of
+from piaa.evaluation.metrics.compare import comparison_of
 from piaa.experiments import changed_learning as changed
 from piaa.experiments.features import Features
 from piaa.experiments.job import Job
 from piaa.experiments.results import Row
 from piaa.experiments.variants import Variant, variant_of
-from piaa.inputs import Item
-from piaa.metrics.bootstrap import bootstrap_samples, interval_of
-from piaa.metrics.compare import comparison_of
-from piaa.recipes import Scales
-from piaa.text import text_prototypes
+from piaa.inputs.items import Item
+from piaa.method import paa, pvcl
+from piaa.method.bank import Bank
+from piaa.method.evidence import Evidence, best_of_each
+from piaa.method.recipes import Scales
+from piaa.vision.encoder import Encoded
+from piaa.vocabulary.prototypes import text_prototypes
 
 RESAMPLES = 1000
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from piaa import pvcl
-from piaa.bank import Bank
-from piaa.evidence import Moments
+from piaa.method import pvcl
+from piaa.method.bank import Bank
+from piaa.method.evidence import Moments
 
 Affine = tuple[Tensor, Tensor]
 """Weight C x d and bias C of linear logits."""
@@ -135,7 +135,7 @@ def learn_in_rounds(
 ) -> Gaussians:
     """Stages I to III with several rounds of stage II: each judges the whole bank anew by the classifier of the last.
 
-    With one round this is `piaa.pvcl.learn_classifier`.
+    With one round this is `piaa.method.pvcl.learn_classifier`.
 
     Args:
         rows: of the bank.

@@ -9,10 +9,10 @@ from pathlib import Path
 from piaa.datasets import Dataset, open_dataset
 from piaa.errors import InputError
 from piaa.experiments.spec import Spec, read_spec, spec_names
-from piaa.front_ends import DEFAULT_FRONT_END
 from piaa.jobs import Progress
-from piaa.models import EMBEDDED
-from piaa.models.sources import find_source
+from piaa.vision.front_ends import DEFAULT_FRONT_END
+from piaa.vision.models import EMBEDDED
+from piaa.vision.models.sources import find_source
 
 NAMES = {"VOC07": "voc2007", "VOC12": "voc2012", "COCO": "coco2014", "COCO2017": "coco2017", "NUS": "nus-wide"}
 """The paper's name to that of `piaa.datasets`."""

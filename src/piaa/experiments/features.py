@@ -25,12 +25,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from piaa.encoder import Encoded
 from piaa.engine import Setup, digest
 from piaa.errors import ImageError, InputError
-from piaa.inputs import Item, batches
+from piaa.inputs.items import Item, batches
 from piaa.jobs import Progress
 from piaa.jobs.common import digest_of_items, writing
+from piaa.vision.encoder import Encoded
 
 INFO, CLS, PATCHES, STATE = "features.json", "cls.npy", "patches.npy", "progress.json"
 

@@ -19,8 +19,8 @@ from piaa.experiments.pictures import picture_path
 from piaa.experiments.results import Row
 from piaa.experiments.spec import Spec
 from piaa.experiments.tables import notes
-from piaa.explain import overlay
 from piaa.jobs.common import writing
+from piaa.report.explain import overlay
 
 BLUE, GREY = "#005a9c", "#60646c"
 

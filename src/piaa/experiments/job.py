@@ -18,9 +18,9 @@ from piaa.experiments.results import Row, commit, versions
 from piaa.experiments.spec import Run, Spec
 from piaa.jobs import Progress
 from piaa.jobs.common import digest_of_items
-from piaa.labels import Label, parse_labels
-from piaa.recipes import Recipe, get_recipe
-from piaa.text import text_prototypes
+from piaa.method.recipes import Recipe, get_recipe
+from piaa.vocabulary.labels import Label, parse_labels
+from piaa.vocabulary.prototypes import text_prototypes
 
 PUBLISHED = {"VOC07": "published-voc", "VOC12": "published-voc", "COCO": "published-coco", "NUS": "published-nus"}
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from piaa import metrics
+from piaa.evaluation import metrics
 from piaa.experiments import pictures
 from piaa.experiments.ablations import ablations
 from piaa.experiments.job import Job

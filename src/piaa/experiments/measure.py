@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from piaa import metrics, paa
 from piaa.engine import Learner, Scorer, Setup
 from piaa.errors import InputError
-from piaa.evaluate import method_scores
+from piaa.evaluation import metrics
+from piaa.evaluation.evaluate import method_scores
+from piaa.evaluation.truth import Truth
 from piaa.experiments.features import Features
-from piaa.labels import Label
-from piaa.recipes import Recipe, Scales
-from piaa.thresholds import DEFAULT_RULE
-from piaa.truth import Truth
+from piaa.method import paa
+from piaa.method.recipes import Recipe, Scales
+from piaa.method.thresholds import DEFAULT_RULE
+from piaa.vocabulary.labels import Label
 
 RESAMPLES = 200
 
@@ -74,7 +75,7 @@ def finish(learner: Learner, bank_seconds: float = 0.0) -> Learnt:
 
 
 def score(learnt: Learnt, features: Features) -> dict[str, Tensor]:
-    """Scores n x C of every method of `piaa.evaluate.METHODS`."""
+    """Scores n x C of every method of `piaa.evaluation.evaluate.METHODS`."""
     parts: dict[str, list[Tensor]] = {}
     for encoded, _ in features.batches():
         for name, scores in method_scores(learnt.scorer, encoded, learnt.text_scales).items():

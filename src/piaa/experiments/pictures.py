@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from piaa.encoder import run_blocks
 from piaa.errors import ModelError
 from piaa.experiments.job import Job
-from piaa.explain import heat_map
 from piaa.jobs.common import writing
-from piaa.preprocess import Box
-from piaa.towers import Tower
+from piaa.report.explain import heat_map
+from piaa.vision.encoder import run_blocks
+from piaa.vision.preprocess import Box
+from piaa.vision.towers import Tower
 
 SIDE = 224  # pixels of the longer side of a kept image
 PIECE = 64  # pixels of a kept patch with its surroundings

@@ -28,7 +28,7 @@ class Row:
         pretrained: tag, file or `random`.
         front_end: of the patches.
         recipe: name of the recipe.
-        method: a name of `piaa.evaluate.METHODS`.
+        method: a name of `piaa.evaluation.evaluate.METHODS`.
         metric: `mAP`, `AP giraffe`, `minutes` and so on.
         value: percent for AP and F1.
         low: of the 95% interval over images; None where there is none.

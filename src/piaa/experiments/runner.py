@@ -14,10 +14,10 @@ from piaa.experiments.job import Job, recipe_for
 from piaa.experiments.kinds import KINDS
 from piaa.experiments.results import Results, Row
 from piaa.experiments.spec import Run, Spec
-from piaa.front_ends import get_front_end
 from piaa.jobs import Progress
-from piaa.models import LoadedModel, load_model
-from piaa.runtimes import parse_engine
+from piaa.vision.front_ends import get_front_end
+from piaa.vision.models import LoadedModel, load_model
+from piaa.vision.runtimes import parse_engine
 
 Stage = Callable[[str], Progress]
 
@@ -36,7 +36,7 @@ class Place:
         batch_size: images encoded together, 0 for what the memory holds; no result depends on it.
         workers: threads that decode.
         verify: compare the checksums of stored embeddings before they are used.
-        engine: what runs the encoder; see `piaa.runtimes`.
+        engine: what runs the encoder; see `piaa.vision.runtimes`.
     """
 
     results: Path

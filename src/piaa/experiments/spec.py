@@ -19,11 +19,11 @@ class Run:
 
     Attributes:
         row: as the paper calls it.
-        method: a name of `piaa.evaluate.METHODS`.
-        model: for `piaa.models.load_model`, with `pretrained`.
+        method: a name of `piaa.evaluation.evaluate.METHODS`.
+        model: for `piaa.vision.models.load_model`, with `pretrained`.
         pretrained: tag or checkpoint; empty for a model that brings its own weights.
-        front_end: a name of `piaa.front_ends.FRONT_ENDS`.
-        recipe: a name of `piaa.recipes.RECIPES`; `published` is the one that was tuned for the data set.
+        front_end: a name of `piaa.vision.front_ends.FRONT_ENDS`.
+        recipe: a name of `piaa.method.recipes.RECIPES`; `published` is the one that was tuned for the data set.
         change: what an ablation does otherwise than that: see `piaa.experiments.variants.Variant`.
     """
 

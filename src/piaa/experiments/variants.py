@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from piaa.errors import InputError
-from piaa.recipes import FixedScales, OddsScales, Recipe, SpreadScales
+from piaa.method.recipes import FixedScales, OddsScales, Recipe, SpreadScales
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Variant:
     Attributes:
         recipe: its numbers, aggregator and purifier.
         front_end: of the patches; None is the line's own.
-        templates: a name of `piaa.text.TEMPLATE_SETS`.
+        templates: a name of `piaa.vocabulary.prototypes.TEMPLATE_SETS`.
         sizes: image sizes in units of the model's own; the patches of all of them are one image's patches.
         smoothing: share of a patch that its neighbours' mean takes over, 0 to 1.
         learn_plain: whether `sizes` and `smoothing` are for tagging alone.

@@ -1,4 +1,8 @@
-"""Batch jobs over folders: they report every bad image, survive being killed, and never leave half an output."""
+"""Batch jobs over collections: they report every bad image, survive being killed, and never leave half an output.
+
+Comes in: items and anything with the face of a `Learner` or a `Scorer`. Goes out: a classifier file, or a table of
+labels, and a `Summary`. No metric, no true label and no terminal is known here.
+"""
 
 from piaa.jobs.common import ErrorLog, Progress, Summary
 from piaa.jobs.fit import Fitter, fit_job

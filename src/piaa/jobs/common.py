@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from piaa.errors import ImageError, InputError
-from piaa.inputs import Item, iterate, list_folder
+from piaa.inputs.items import Item, iterate, list_folder
 
 Progress = Callable[[int, int | None], None]
 """Called with the images dealt with so far, failed ones too, and how many there are (None: not known)."""
@@ -114,7 +114,7 @@ def gather(inputs: Any) -> tuple[list[Item], int]:
     """All items of the input, undecoded, and how many files of the folder were left out.
 
     Raises:
-        InputError: see `piaa.inputs.iterate`; also for a list with nothing in it.
+        InputError: see `piaa.inputs.items.iterate`; also for a list with nothing in it.
     """
     if isinstance(inputs, str | os.PathLike) and os.path.isdir(inputs):
         listing = list_folder(inputs)

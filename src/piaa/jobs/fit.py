@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from piaa.errors import ImageError, InputError
-from piaa.inputs import Item, batches
+from piaa.inputs.items import Item, batches
 from piaa.jobs.common import ErrorLog, Progress, Record, Summary, digest_of_items, errors_path, gather
 from piaa.jobs.partial import Partial, open_partial
 from piaa.jobs.tables import check_place
@@ -71,7 +71,7 @@ def fit_job(
 
     Args:
         fitter: see `Fitter`; as new, also when resuming.
-        inputs: see `piaa.inputs.iterate`; meant for files, since the list of items is held.
+        inputs: see `piaa.inputs.items.iterate`; meant for files, since the list of items is held.
         out: the file that `finish` writes; nothing else is written under that name.
         resume: go on from the last checkpoint.
         strict: stop at the first image that fails.

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from piaa.errors import ImageError
-from piaa.inputs import Batch, Item, batches
+from piaa.inputs.items import Batch, Item, batches
 from piaa.jobs.common import (
     ErrorLog,
     Progress,
@@ -95,7 +95,7 @@ def tag_job(
 
     Args:
         scorer: see `TagScorer`.
-        inputs: see `piaa.inputs.iterate`; meant for files, since the list of items is held.
+        inputs: see `piaa.inputs.items.iterate`; meant for files, since the list of items is held.
         out: the output, ending in .jsonl, .csv or .parquet.
         resume: go on from `OUT.partial/`; the output has the same bytes as one of an uninterrupted run.
         strict: stop at the first image that fails.

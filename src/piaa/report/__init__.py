@@ -1,4 +1,8 @@
-"""The HTML report: pure data in, one self-contained page out."""
+"""Pages and pictures for people.
+
+Comes in: pure data, or the `Explanation` of one image. Goes out: one self-contained HTML page, or a picture. Nothing is
+measured or learnt here, and the command line must never be imported.
+"""
 
 from piaa.report.builder import build_report, write_report
 from piaa.report.data import (

@@ -64,7 +64,7 @@ class LabelCall:
         name: class name.
         score: calibrated, 0 to 1.
         state: `right` (given and true), `wrong` (given, not true), `missed` (true, not given).
-        heat: height x width of the image, 0 to 1 (`piaa.explain.heat_map`), or None.
+        heat: height x width of the image, 0 to 1 (`piaa.report.explain.heat_map`), or None.
         size: longer side of the largest instance over the image's, 0 to 1, where the truth has it.
     """
 

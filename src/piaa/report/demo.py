@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from piaa.demo import DemoResult
-from piaa.evaluate import METHOD_NAMES, METHODS
-from piaa.explain import heat_map
-from piaa.images import open_image
-from piaa.inputs import list_folder
+from piaa.evaluation.evaluate import METHOD_NAMES, METHODS
+from piaa.inputs.images import open_image
+from piaa.inputs.items import list_folder
 from piaa.report.builder import write_report
 from piaa.report.data import (
     BankClass,
@@ -28,6 +26,8 @@ from piaa.report.data import (
     Step,
     ThresholdRow,
 )
+from piaa.report.explain import heat_map
+from piaa.scenes.demo import DemoResult
 
 GALLERY, FAILURES, BANK_CLASSES, BANK_PATCHES = 12, 6, 6, 8
 

@@ -7,8 +7,8 @@ import io
 
 from PIL import Image
 
-from piaa.explain import heat_map, overlay
 from piaa.report.data import BankPatch, GalleryImage, LabelCall
+from piaa.report.explain import heat_map, overlay
 
 PHOTO_SIDE, HEAT_SIDE, PATCH_SIDE = 320, 132, 88
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from piaa.metrics import SIZE_BINS
+from piaa.evaluation.metrics import SIZE_BINS
 from piaa.report.data import GalleryImage, LabelCall, State
 
 

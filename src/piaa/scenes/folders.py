@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from piaa.evaluation.truth import write_truth
 from piaa.scenes.catalogue import object_names
 from piaa.scenes.draw import render
 from piaa.scenes.sample import Scene, sample_scene
-from piaa.truth import write_truth
 
 SIDES = (160, 192, 224, 256)
 

@@ -1,0 +1,158 @@
+"""How good is it, and is it the method: one classifier against its own ablations on images with known labels."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from piaa.engine import Scorer
+from piaa.errors import ImageError, InputError
+from piaa.evaluation import metrics
+from piaa.evaluation.summary import summarise
+from piaa.evaluation.truth import Truth
+from piaa.inputs.items import batches, iterate
+from piaa.jobs import Progress
+from piaa.method import paa
+from piaa.method.recipes import Scales
+from piaa.vision.encoder import Encoded
+
+CLS_SCALE, TEXT_SCALE = 80.0, 60.0  # of the published baselines' softmaxes: [CLS], text patches
+METHODS = ("cls", "text_patch", "text_scaled", "paa", "pvcl", "piaa")
+METHOD_NAMES = {
+    "cls": "[CLS] softmax",
+    "text_patch": "text patches + max",
+    "text_scaled": "text patches, our scale and pooling",
+    "paa": "PAA on text patches",
+    "pvcl": "PVCL patches",
+    "piaa": "PIAA (PVCL + PAA)",
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of every method on the images of a truth file.
+
+    Attributes:
+        ids: n image names.
+        labels: n x C of 0 and 1.
+        sizes: n x C relative sizes, NaN where unknown.
+        scores: method to n x C.
+        calibrated: n x C of PIAA, 0..1.
+        decided: n x C bool of PIAA.
+        failed: images that could not be read, with reasons.
+        unmatched: images that the truth file does not name.
+        keys: n names of the images in the truth file, which do not depend on where the files are.
+    """
+
+    ids: list[str]
+    labels: Tensor
+    sizes: Tensor
+    scores: dict[str, Tensor]
+    calibrated: Tensor
+    decided: Tensor
+    failed: list[tuple[str, str]]
+    unmatched: list[str]
+
+    keys: list[str] = field(default_factory=list)
+
+    def summary(self, *, rule: str = "torchmetrics", resamples: int | None = None, seed: int = 0) -> dict[str, Any]:
+        """Every number, in percent: see `piaa.evaluation.summary.summarise`."""
+        return summarise(self.scores, self.labels, self.sizes, self.decided, rule=rule, resamples=resamples, seed=seed)
+
+    def per_class(self, rule: str = "torchmetrics") -> dict[str, list[float]]:
+        """AP of each class by method, percent; NaN without positives."""
+        each = {name: metrics.average_precision(s, self.labels, rule) for name, s in self.scores.items()}
+        return {name: (ap * 100).tolist() for name, ap in each.items()}
+
+
+def method_scores(scorer: Scorer, encoded: Encoded, text_scales: Scales) -> dict[str, Tensor]:
+    """Scores N x C of PIAA and of everything it is made of, from the same embeddings.
+
+    `cls` and `text_patch` are the published baselines, with the maximum at their published scales; `text_scaled` is the
+    latter with the recipe's aggregator at the scale that it measures, so that what these alone gain is seen.
+
+    Args:
+        scorer: the fitted one.
+        encoded: embeddings of N images.
+        text_scales: the scales for text prototypes in the place of the learnt classifier.
+    """
+    text, none = scorer.prototypes, torch.zeros(len(scorer.label_names))
+    cls, pool = F.normalize(encoded.cls, dim=-1), paa.get_aggregator(scorer.aggregator)
+    return {
+        "cls": paa.cls_scores(cls, text, CLS_SCALE),
+        "text_patch": paa.pooled_probabilities(encoded.patches, text, none, TEXT_SCALE),
+        "text_scaled": paa.pooled_probabilities(encoded.patches, text, none, text_scales.inference, pool),
+        "paa": paa.image_scores(encoded.cls, encoded.patches, text, none, text, text_scales, scorer.alpha, pool),
+        "pvcl": paa.pooled_probabilities(
+            encoded.patches, scorer.weight, scorer.bias, scorer.scales.inference, pool, len(text)
+        ),
+        "piaa": scorer.score_encoded(encoded),
+    }
+
+
+def _key(truth: Truth, image: str, inputs: Any) -> str | None:
+    """The image in the truth file: its paths count from the file's own folder, or from the folder of images."""
+    key = truth.find(image)
+    if key is None and isinstance(inputs, str | os.PathLike):
+        relative = os.path.relpath(image, inputs).replace(os.sep, "/")
+        key = relative if relative in truth.labels else None
+    return key
+
+
+def evaluate(
+    scorer: Scorer,
+    text_scales: Scales,
+    inputs: Any,
+    truth: Truth,
+    *,
+    batch_size: int = 64,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score the images that a truth file names, by every method.
+
+    Raises:
+        InputError: when there are no images, or the truth names none of them.
+    """
+    items = list(iterate(inputs))
+    failed: list[tuple[str, str]] = []
+
+    def report(error: ImageError) -> None:
+        failed.append((error.path, error.reason))
+
+    ids: list[str] = []
+    parts: dict[str, list[Tensor]] = {name: [] for name in METHODS}
+    for batch in batches(items, scorer.preprocess, batch_size, workers, report):
+        ids.extend(batch.ids)
+        for name, scores in method_scores(scorer, scorer.encode(batch.images), text_scales).items():
+            parts[name].append(scores)
+        if progress:
+            progress(batch.indices[-1] + 1, len(items))
+    keys = [_key(truth, name, inputs) for name in ids]
+    found = [number for number, key in enumerate(keys) if key is not None]
+    known = [key for key in keys if key is not None]
+    if not found:
+        raise InputError(
+            "the truth file names none of the images found; its paths are taken from its own "
+            "folder, or from the folder of images"
+        )
+    kept = {name: torch.cat(part)[found] for name, part in parts.items()}
+    calibrated, decided = scorer.decide(kept["piaa"])
+    named = set(found)
+    return Evaluation(
+        [ids[i] for i in found],
+        torch.from_numpy(truth.targets(known)),
+        torch.from_numpy(truth.size_matrix(known)),
+        kept,
+        torch.from_numpy(calibrated),
+        torch.from_numpy(np.asarray(decided)),
+        failed,
+        [name for number, name in enumerate(ids) if number not in named],
+        known,
+    )

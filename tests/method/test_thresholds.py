@@ -1,0 +1,45 @@
+"""Thresholds learnt from unlabelled scores: where there are two modes, and where look-alikes fill the gap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from piaa.method.thresholds import RULES, learn_thresholds, log_odds
+
+
+def scores(groups: list[tuple[float, float, int]], seed: int = 0) -> np.ndarray:
+    """One class: (mean, spread, count) of log-odds, as scores."""
+    random = np.random.default_rng(seed)
+    x = np.concatenate([random.normal(mean, spread, count) for mean, spread, count in groups])
+    return (1 / (1 + np.exp(-x)))[:, None]
+
+
+@pytest.mark.parametrize("present", [20, 200, 450])
+def test_two_modes_are_parted_between_them_however_many_images_show_the_class(present: int) -> None:
+    """The tail's bound, whose spread is that of all images, lies beyond the present ones once these are many."""
+    values = scores([(-4, 1, 1000 - present), (4, 1, present)])
+    truth = np.arange(1000) >= 1000 - present
+    wrong = {rule: int((learn_thresholds(values, rule).decide(values)[:, 0] != truth).sum()) for rule in RULES}
+    assert wrong["bimodal"] <= 3
+    if present == 450:
+        assert wrong["strict"] > 50
+
+
+def test_look_alikes_are_not_taken_for_the_class() -> None:
+    """Between absent and present lie as many look-alikes as there are present images, and no gap is left."""
+    values = scores([(-4, 1, 800), (-1.5, 1.2, 150), (2, 1.2, 50)])
+    decided = {rule: int(learn_thresholds(values, rule).decide(values).sum()) for rule in ("bimodal", "mixture")}
+    assert 30 <= decided["bimodal"] < decided["mixture"] / 1.5
+    assert np.array_equal(learn_thresholds(values).values, learn_thresholds(values, "strict").values)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-3, 3), st.integers(0, 99))
+def test_a_shift_of_the_log_odds_shifts_the_threshold(shift: float, seed: int) -> None:
+    values = scores([(-2, 1, 150), (3, 1, 50)], seed)
+    moved = 1 / (1 + np.exp(-(log_odds(values) + shift)))
+    one, other = (log_odds(learn_thresholds(each).values)[0] for each in (values, moved))
+    assert other == pytest.approx(one + shift, abs=1e-3)
