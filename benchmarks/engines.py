@@ -167,7 +167,7 @@ def evaluated(engine: str, front_end: str, root: Path) -> Evaluation:
     recognizer = Recognizer(object_names(), front_end=front_end, device="cpu", **options).fit(root / "unlabelled")
     scorer = recognizer.scorer()
     truth = read_truth(root / "truth.csv", scorer.label_names)
-    return evaluate(scorer, recognizer.text_scales(), root / "test", truth)
+    return evaluate(scorer, root / "test", truth)
 
 
 def report(result: dict[str, Any]) -> str:

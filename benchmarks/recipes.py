@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from piaa.evaluation.metrics import mean_average_precision
 from piaa.method import paa, pvcl
 from piaa.method.evidence import Evidence
+from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Recipe, get_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -44,11 +45,8 @@ def fit_and_score(problem: Problem, recipe: Recipe, factor: float = 1.0) -> Fitt
     result = evidence.learn(problem.text, recipe)
     louder = pvcl.PVCLResult(**{**vars(result), "weight": result.weight * factor, "bias": result.bias * factor})
     scales = evidence.scales(louder.weight, louder.bias, problem.text, recipe)
-    scores = paa.image_scores(
-        problem.cls, problem.patches, louder.weight, louder.bias, problem.text, scales, recipe.alpha,
-        paa.get_aggregator(recipe.aggregator),
-    )  # fmt: skip
-    return Fitted(evidence, louder, scores)
+    learnt = PatchClassifier(louder.weight, louder.bias, problem.text, scales, recipe.alpha, recipe.aggregator)
+    return Fitted(evidence, louder, learnt.score(problem.cls, problem.patches))
 
 
 def compare(problem: Problem) -> dict[str, float]:

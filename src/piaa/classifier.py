@@ -1,6 +1,12 @@
-"""What was learnt, on disk: a `Classifier` is one safetensors file with its settings as JSON in the metadata.
+"""What was learnt, on disk: a `Classifier` is one safetensors file with one JSON value in its metadata.
 
-No pickle is read or written. A file is written aside and moved into place, so it is whole or not there.
+No pickle is read or written. A file is written aside and moved into place, so it is whole or not there. The same
+learning gives the same bytes.
+
+    tensors    weight, bias, prototypes, thresholds.values, thresholds.slope, statistics.NAME
+    metadata   piaa: {format, format_version, labels, learnt, text_scales, settings, report, tensors}
+
+Version 1 kept the scales as tensors and format and version as metadata of their own; `piaa.classifier_v1` reads it.
 """
 
 from __future__ import annotations
@@ -19,26 +25,26 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from piaa.errors import ClassifierError
+from piaa.method.patch_classifier import PatchClassifier
+from piaa.method.recipes import Scales
 from piaa.vocabulary.labels import Label
 
 FORMAT = "piaa-classifier"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _CORE = ("weight", "bias", "prototypes")
-_GROUPS = ("statistics", "thresholds")
+_STATISTICS = "statistics."
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A learnt linear classifier over patch embeddings, and everything needed to use it again.
+    """What was learnt, with the names of its classes and everything needed to use it again.
 
     Attributes:
-        labels: the C classes, in the order of the rows below.
-        weight: C x d, float (eq. 4 of stage III); one row more stands for anything else.
-        bias: as many numbers as `weight` has rows.
-        prototypes: C x d, float, unit length: the text prototypes.
+        labels: the C classes, in the order of the learnt rows.
+        learnt: weights, prototypes, scales and thresholds.
+        text_scales: the scales for text prototypes in the place of the learnt weights; for ablations.
         statistics: further tensors by name, of any shape and type.
-        thresholds: arrays of a `piaa.method.thresholds.Thresholds` by name, each with C rows.
         settings: JSON values: model, pretrained, model_fingerprint, front_end, templates, recipe, ...
         report: JSON values: bank sizes, fallback classes and reasons, images seen, ...
 
@@ -47,11 +53,9 @@ class Classifier:
     """
 
     labels: list[Label]
-    weight: Tensor
-    bias: Tensor
-    prototypes: Tensor
+    learnt: PatchClassifier
+    text_scales: Scales
     statistics: dict[str, Tensor] = field(default_factory=dict)
-    thresholds: dict[str, Tensor] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
 
@@ -68,7 +72,12 @@ class Classifier:
     @property
     def dim(self) -> int:
         """Embedding width d."""
-        return int(self.weight.shape[1])
+        return self.learnt.dim
+
+    @property
+    def text(self) -> PatchClassifier:
+        """Text prototypes in the place of the learnt weights: PAA without PVCL."""
+        return self.learnt.with_text(self.text_scales)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file, whole or not at all; an older file stays until the new one is complete.
@@ -78,7 +87,7 @@ class Classifier:
         """
         path = Path(path)
         aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "piaa": self._json()}
+        metadata = {"piaa": self._json()}  # one key: safetensors writes several in no fixed order
         try:
             save_file(self._tensors(), aside, metadata=metadata)
             with open(aside, "rb") as written:
@@ -102,7 +111,12 @@ class Classifier:
         path = Path(path)
         metadata, tensors = _read(path)
         try:
-            return cls(**_parse(metadata, tensors))
+            content = _content(metadata)
+            if content["format_version"] == 1:
+                from piaa.classifier_v1 import updated
+
+                content, tensors = updated(content, tensors)
+            return cls(**_parse(content, tensors))
         except ClassifierError as error:
             raise ClassifierError(f"{path}: {error}") from error
 
@@ -130,14 +144,16 @@ class Classifier:
             )
 
     def _tensors(self) -> dict[str, Tensor]:
-        named = {name: getattr(self, name) for name in _CORE}
-        for group in _GROUPS:
-            named |= {f"{group}.{name}": tensor for name, tensor in getattr(self, group).items()}
+        named = self.learnt.tensors() | {f"{_STATISTICS}{name}": tensor for name, tensor in self.statistics.items()}
         # clones, since safetensors refuses tensors that share memory
         return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in named.items()}
 
     def _json(self) -> str:
         content = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "learnt": self.learnt.plain(),
+            "text_scales": self.text_scales.to_dict(),
             "labels": [[label.name, list(label.synonyms)] for label in self.labels],
             "settings": self.settings,
             "report": self.report,
@@ -184,38 +200,54 @@ def _check_head(path: Path) -> None:
         raise ClassifierError(f"{path}: damaged or cut short ({size} bytes are not even its header)")
 
 
+def _content(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON value of the metadata, with format and version in it, whichever version it is; else those alone."""
+    try:
+        content = json.loads(metadata["piaa"])
+    except (KeyError, ValueError):
+        content = None
+    if not isinstance(content, dict):
+        content = {}
+    named = {key: metadata[key] for key in ("format", "format_version") if key in metadata}  # version 1
+    version = named.get("format_version", content.get("format_version"))
+    if isinstance(version, str) and version.isdecimal():
+        version = int(version)
+    return {**content, "format": named.get("format", content.get("format")), "format_version": version}
+
+
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
-    if metadata.get("format") != FORMAT:
+    content = _content(metadata)
+    version = content["format_version"]
+    if content["format"] != FORMAT:
         raise ClassifierError(
             f"{path}: a safetensors file of something else (model weights?), not a {FORMAT}; "
             "give the file that `piaa fit` or `Recognizer.save` wrote"
         )
-    version = metadata.get("format_version", "")
-    if not version.isdecimal() or int(version) < 1:
+    if not isinstance(version, int) or version < 1:
         raise ClassifierError(f"{path}: damaged: its format version is {version!r}")
-    if int(version) > FORMAT_VERSION:
+    if version > FORMAT_VERSION:
         raise ClassifierError(
             f"{path}: format version {version} is newer than this piaa reads ({FORMAT_VERSION}); upgrade piaa"
         )
 
 
-def _parse(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def _parse(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The arguments of `Classifier`."""
     try:
-        content = json.loads(metadata["piaa"])
         labels = [Label(name, tuple(synonyms)) for name, synonyms in content["labels"]]
-        settings, report, listed = content["settings"], content["report"], set(content["tensors"])
+        missing = sorted((set(content["tensors"]) | set(_CORE)) - tensors.keys())
+        if missing:
+            raise ClassifierError(f"damaged: missing tensors: {', '.join(missing)}")
+        return {
+            "labels": labels,
+            "learnt": PatchClassifier.from_parts(dict(tensors), content["learnt"]),
+            "text_scales": Scales(**content["text_scales"]),
+            "statistics": {k[len(_STATISTICS) :]: v for k, v in tensors.items() if k.startswith(_STATISTICS)},
+            "settings": content["settings"],
+            "report": content["report"],
+        }
     except (KeyError, TypeError, ValueError) as error:
         raise ClassifierError(f"damaged: its settings cannot be read ({error!r})") from error
-    missing = sorted((listed | set(_CORE)) - tensors.keys())
-    if missing:
-        raise ClassifierError(f"damaged: missing tensors: {', '.join(missing)}")
-    groups: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS}
-    for name, tensor in tensors.items():
-        group, dot, rest = name.partition(".")
-        if dot and group in groups:
-            groups[group][rest] = tensor
-    core = {name: tensors[name] for name in _CORE}
-    return {"labels": labels, **core, **groups, "settings": settings, "report": report}
 
 
 def _fault(classifier: Classifier) -> str | None:
@@ -225,16 +257,18 @@ def _fault(classifier: Classifier) -> str | None:
 
 def _faults(classifier: Classifier) -> Iterator[str]:
     """One by one; what is checked later relies on what was checked before, so only the first counts."""
-    labels, weight = classifier.labels, classifier.weight
+    labels, learnt = classifier.labels, classifier.learnt
+    weight = learnt.weight
     if not labels or not all(isinstance(label, Label) and isinstance(label.name, str) for label in labels):
         yield "it has no class names"
     if weight.ndim != 2 or weight.shape[0] not in (len(labels), len(labels) + 1) or weight.shape[1] < 1:
         yield f"{len(labels)} classes, but weight is {_shape(weight)}"
     for name, wanted in (("bias", weight.shape[:1]), ("prototypes", (len(labels), weight.shape[1]))):
-        if getattr(classifier, name).shape != wanted:
-            yield f"{name} is {_shape(getattr(classifier, name))}, wanted {' x '.join(map(str, wanted))}"
-    for name, array in classifier.thresholds.items():
-        if array.ndim < 1 or len(array) != len(labels):
+        if getattr(learnt, name).shape != wanted:
+            yield f"{name} is {_shape(getattr(learnt, name))}, wanted {' x '.join(map(str, wanted))}"
+    for name in ("values", "slope") if learnt.thresholds else ():
+        array = getattr(learnt.thresholds, name)
+        if array.shape != (len(labels),):
             yield f"thresholds {name!r} is {_shape(array)} for {len(labels)} classes"
     for name in ("settings", "report"):
         if not isinstance(getattr(classifier, name), dict):
@@ -246,5 +280,5 @@ def _faults(classifier: Classifier) -> Iterator[str]:
             yield f"{name} holds values that are not finite (NaN or infinity)"
 
 
-def _shape(tensor: Tensor) -> str:
+def _shape(tensor: Any) -> str:
     return " x ".join(map(str, tensor.shape)) or "a single number"

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from piaa.method import paa, pvcl
+from piaa.classifier import Classifier
 from piaa.method.evidence import Evidence
+from piaa.method.patch_classifier import PatchClassifier
+from piaa.method.pvcl import PVCLResult
 from piaa.method.recipes import Recipe, Scales
-from piaa.method.thresholds import Thresholds, learn_thresholds
+from piaa.method.thresholds import DEFAULT_RULE
+from piaa.version import __version__
 from piaa.vision.encoder import Encoded, Encoder
 from piaa.vision.models import BatchedEncoder, LoadedModel, most_images
 from piaa.vision.preprocess import Preprocess
@@ -154,64 +158,61 @@ class Learner:
         none = torch.zeros(len(self.labels))
         return self.evidence.scales(self.prototypes, none, self.prototypes, self.recipe)
 
-    def finish(self, rule: str) -> tuple[pvcl.PVCLResult, Scales, Thresholds]:
+    def finish(self, rule: str = DEFAULT_RULE) -> Classifier:
         """Stages I to III, the scales of inference, and the thresholds by `rule`, on what has been seen."""
         result = self.evidence.learn(self.prototypes, self.recipe)
         scales = self.evidence.scales(result.weight, result.bias, self.prototypes, self.recipe)
-        cls, patches = self.evidence.sample.cls, self.evidence.sample.patches
-        if cls is None or patches is None:
-            scores = torch.zeros(0, len(self.labels))
-        else:
-            scores = paa.image_scores(
-                cls,
-                patches,
-                result.weight,
-                result.bias,
-                self.prototypes,
-                scales,
-                self.recipe.alpha,
-                paa.get_aggregator(self.recipe.aggregator),
-            )
-        return result, scales, learn_thresholds(scores.double().numpy(), rule)
+        learnt = PatchClassifier(
+            result.weight, result.bias, self.prototypes, scales, self.recipe.alpha, self.recipe.aggregator
+        ).with_learnt_thresholds(self.evidence.sample.cls, self.evidence.sample.patches, rule)
+        provenance = self.evidence.bank.rows()["provenance"][result.kept]
+        return Classifier(
+            self.labels,
+            learnt,
+            self.text_scales(),
+            statistics={"retained": torch.cat([result.kept_classes[:, None], provenance], dim=1)},
+            settings={
+                **self.setup.describe(),
+                "recipe": self.recipe.to_dict(),
+                "threshold_rule": rule,
+                "versions": _versions(),
+            },
+            report=self._report(result, learnt),
+        )
+
+    def _report(self, result: PVCLResult, learnt: PatchClassifier) -> dict[str, Any]:
+        names = [label.name for label in self.labels]
+        notes = learnt.thresholds.notes if learnt.thresholds else {}
+        return {
+            "images": self.evidence.images,
+            "patches": self.evidence.bank.seen,
+            "bank_sizes": result.sizes_stage1.tolist(),
+            "kept_sizes": result.sizes_stage2.tolist(),
+            "fallbacks": {names[c]: reason for c, reason in result.fallbacks.items()},
+            "threshold_notes": {names[c]: note for c, note in notes.items()},
+        }
 
 
 class Scorer:
     """PAA over image batches (section 3.4), and the decision which labels an image has.
 
     Args:
-        setup: model, front-end, preprocessing.
+        setup: model, front-end, preprocessing: those that the classifier was learnt with.
+        classifier: what was learnt.
+
+    Attributes:
         label_names: C names.
-        weight: C x d, or a row more for anything else.
-        bias: C, or one more.
-        prototypes: C x d, unit length.
-        scales: of the three softmaxes.
-        alpha: of eq. 13.
-        thresholds: per class.
-        aggregator: a name of `piaa.method.paa.AGGREGATORS`.
+        learnt: the classifier's value, in float32.
+        fingerprint: changes with anything that changes a score or a decision.
     """
 
-    def __init__(
-        self,
-        setup: Setup,
-        label_names: Sequence[str],
-        weight: Tensor,
-        bias: Tensor,
-        prototypes: Tensor,
-        scales: Scales,
-        alpha: float,
-        thresholds: Thresholds,
-        aggregator: str = "max",
-    ) -> None:
-        self.setup, self.label_names = setup, list(label_names)
+    def __init__(self, setup: Setup, classifier: Classifier) -> None:
+        self.setup, self.classifier = setup, classifier
         self.preprocess = setup.preprocess
-        self.weight, self.bias, self.prototypes = weight.float(), bias.float(), prototypes.float()
-        self.scales, self.alpha, self.thresholds = scales, alpha, thresholds
-        self.aggregator, self._aggregate = aggregator, paa.get_aggregator(aggregator)
-        self.fingerprint = digest(
-            setup.describe(), self.label_names, self.weight, self.bias, self.prototypes,
-            [scales.inference, scales.patch, scales.cls, scales.fusion, alpha, aggregator],
-            torch.from_numpy(thresholds.values), torch.from_numpy(thresholds.slope),
-        )  # fmt: skip
+        self.label_names = classifier.label_names
+        self.learnt = classifier.learnt.to(torch.float32)
+        tensors = (tensor for _, tensor in sorted(self.learnt.tensors().items()))
+        self.fingerprint = digest(setup.describe(), self.label_names, self.learnt.plain(), *tensors)
         self._encode = setup.encoder()
 
     def encode(self, images: Tensor) -> Encoded:
@@ -221,16 +222,7 @@ class Scorer:
 
     def score_encoded(self, encoded: Encoded) -> Tensor:
         """Eq. 11 to 13 on embeddings: N x C, 0 to 1."""
-        return paa.image_scores(
-            encoded.cls,
-            encoded.patches,
-            self.weight,
-            self.bias,
-            self.prototypes,
-            self.scales,
-            self.alpha,
-            self._aggregate,
-        )
+        return self.learnt.score(encoded.cls, encoded.patches)
 
     def score(self, images: Tensor) -> Tensor:
         """N x 3 x H x W to scores N x C, eq. 13."""
@@ -238,12 +230,14 @@ class Scorer:
 
     def decide(self, scores: Tensor) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Calibrated scores N x C (0..1, 0.5 is the class's threshold) and which labels each image has."""
-        plain = scores.double().numpy()
-        return self.thresholds.calibrate(plain), self.thresholds.decide(plain)
+        return self.learnt.calibrate(scores), self.learnt.decide(scores)
 
     def patch_maps(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """For one image: p of eq. 11 as C x rows x columns, and its scores C."""
         encoded = self.encode(self.preprocess(image)[None])
-        unit = torch.nn.functional.normalize(encoded.patches[0], dim=-1)
-        p = paa.patch_probabilities(unit, self.weight, self.bias, self.scales.inference)[:, : len(self.label_names)]
+        p = self.learnt.probabilities(encoded.patches[0])
         return p.T.reshape(len(self.label_names), *encoded.grid), self.score_encoded(encoded)[0]
+
+
+def _versions() -> dict[str, str]:
+    return {"piaa": __version__, "torch": torch.__version__, "open_clip": version("open_clip_torch")}

@@ -1,25 +1,28 @@
-"""The public face: `Recognizer`, after scikit-learn's manners."""
+"""The public face: `Recognizer`, an estimator over images after scikit-learn's manners."""
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError as ScikitNotFittedError
 
-from piaa import __version__
 from piaa.classifier import Classifier
 from piaa.engine import Learner, Scorer, Setup
-from piaa.errors import ImageError, InputError
+from piaa.errors import ImageError, InputError, ModelError
 from piaa.explanation import Explanation
-from piaa.inputs.items import batches, iterate
-from piaa.method.recipes import Recipe, Scales, get_recipe, recipe_from_dict
+from piaa.inputs.items import Batch, Item, batches, iterate
+from piaa.method.recipes import Recipe, get_recipe, recipe_from_dict
 from piaa.method.thresholds import DEFAULT_RULE, RULES, Thresholds
+from piaa.tags import Tags
 from piaa.vision.front_ends import get_front_end
 from piaa.vision.models import EMBEDDED, LoadedModel, load_model
 from piaa.vision.runtimes import parse_engine
@@ -29,9 +32,19 @@ from piaa.vocabulary.prototypes import resolve_templates, text_prototypes
 TRAINED = "trained"
 """`image_size` that stands for the size a model was trained for."""
 
+PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+_BUILDING = threading.RLock()  # one thread builds a scorer, the others wait for it
 
-class Recognizer:
+
+class NotFittedError(InputError, ScikitNotFittedError):  # type: ignore[misc]
+    """A `Recognizer` was asked for labels before it was fitted or loaded."""
+
+
+class Recognizer(BaseEstimator):  # type: ignore[misc]
     """Multi-label recognition without training and without labels (PIAA).
+
+    Calls share nothing that changes: any number of threads may use one fitted recognizer. It can be cloned, pickled
+    and sent to other processes; the model does not travel, it is loaded again at the first use and checked.
 
     Args:
         labels: class names, each `name`, `name: synonym, synonym` or a `Label`.
@@ -53,13 +66,14 @@ class Recognizer:
 
     Attributes:
         classifier_: the learnt `Classifier`, after `fit` or `load`.
+        classes_: C class names, in the order of all columns.
         thresholds_: the learnt `Thresholds`.
-        errors_: (path, reason) of the images that the last call could not read.
+        errors_: (path, reason) of the images that the last finished call could not read.
 
     Example:
         >>> recognizer = Recognizer(["anchor", "umbrella"]).fit("photos/unlabelled")  # doctest: +SKIP
-        >>> recognizer.predict(["photos/new/1.jpg"])  # doctest: +SKIP
-        [{'anchor'}]
+        >>> recognizer.tag(["photos/new/1.jpg"])[0].labels  # doctest: +SKIP
+        ('anchor',)
     """
 
     def __init__(
@@ -95,8 +109,6 @@ class Recognizer:
         self.batch_size = batch_size
         self.workers = workers
 
-    _scorer: Scorer | None = None
-
     def fit(self, X: Any, y: None = None) -> Self:
         """Learn the classifier from unlabelled images (PVCL, algorithm 1).
 
@@ -109,14 +121,15 @@ class Recognizer:
             LabelError, ModelError: see `piaa.vocabulary.labels` and `piaa.vision.models`.
         """
         learner = self.learner()
-        for batch in self._batches(X, learner.setup):
+        run = _Pass(X, learner.setup, self.workers)
+        for batch in run.batches():
             learner.update(batch.images, batch.indices)
-        self._warn("fitted")
+        self._finish(run, "fitted")
         return self.adopt(learner)
 
     def learner(self) -> Learner:
         """The streaming learner that `fit` drives; batch jobs drive it themselves, then call `adopt`."""
-        labels = parse_labels(list(self.labels))
+        labels = parse_labels(self.labels)
         recipe = get_recipe(self.recipe)
         if self.threshold_rule not in RULES:
             raise InputError(f"no threshold rule is called {self.threshold_rule!r}; choose one of: {', '.join(RULES)}")
@@ -132,78 +145,51 @@ class Recognizer:
         """
         if learner.evidence.images == 0:
             raise InputError("no readable image among the unlabelled ones, so nothing can be learnt; see errors_")
-        result, scales, thresholds = learner.finish(self.threshold_rule)
-        names = [label.name for label in learner.labels]
-        rows = learner.evidence.bank.rows()
-        provenance = torch.cat([result.kept_classes[:, None], rows["provenance"][result.kept]], dim=1)
-        self.classifier_ = Classifier(
-            labels=learner.labels,
-            weight=result.weight,
-            bias=result.bias,
-            prototypes=learner.prototypes,
-            statistics={
-                "scales": _scales_tensor(scales),
-                "text_scales": _scales_tensor(learner.text_scales()),
-                "retained": provenance,  # class, image, patch
-            },
-            thresholds={
-                "values": torch.from_numpy(thresholds.values),
-                "slope": torch.from_numpy(thresholds.slope),
-            },
-            settings={
-                **learner.setup.describe(),
-                "templates": list(resolve_templates(self.templates)),
-                "recipe": learner.recipe.to_dict(),
-                "threshold_rule": thresholds.rule,
-                "versions": _versions(),
-            },
-            report={
-                "images": learner.evidence.images,
-                "patches": learner.evidence.bank.seen,
-                "bank_sizes": result.sizes_stage1.tolist(),
-                "kept_sizes": result.sizes_stage2.tolist(),
-                "fallbacks": {names[c]: reason for c, reason in result.fallbacks.items()},
-                "threshold_notes": {names[c]: note for c, note in thresholds.notes.items()},
-            },
-        )
-        self._become(learner.setup)
-        return self
+        classifier = learner.finish(self.threshold_rule)
+        templates = {"templates": list(resolve_templates(self.templates))}
+        return self._become(replace(classifier, settings=classifier.settings | templates), learner.setup)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Scores S of eq. 13: N x C, 0 to 1; a row of NaN for an image that cannot be read."""
-        scorer = self.scorer()
-        rows: dict[int, NDArray[np.float64]] = {}
-        for batch in self._batches(X, scorer.setup):
-            scores = scorer.score(batch.images).double().numpy()
-            rows.update(zip(batch.indices, scores, strict=True))
-        result = np.full((self._count, len(scorer.label_names)), np.nan)
-        for index, row in rows.items():
-            result[index] = row
-        self._warn("scored")
-        return result
+        return self._score(X)[0]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Calibrated scores N x C, 0..1: 0.5 is the threshold of the class; NaN rows as in `decision_function`.
 
         Within a class they rank images as `decision_function` does, and they can be compared across classes.
         """
-        return self._thresholds().calibrate(self.decision_function(X))
+        return self._fitted().learnt.calibrate(self._score(X)[0])
 
     def predict(self, X: Any) -> list[set[str]]:
         """The labels of each image, at thresholds learnt without labels; an empty set for an unreadable image."""
-        scores = self.decision_function(X)
-        decided = self._thresholds().decide(np.nan_to_num(scores, nan=-1.0))
-        names = self.scorer().label_names
+        classifier = self._fitted()
+        names = classifier.label_names
+        decided = classifier.learnt.decide(self._score(X)[0])
         return [{names[c] for c in np.flatnonzero(row)} for row in decided]
+
+    def tag(self, X: Any) -> Tags:
+        """One object an image, with its path, its labels in order of score, and the scores: see `piaa.tags`."""
+        classifier = self._fitted()
+        scores, run = self._score(X)
+        return Tags(
+            run.ids,
+            classifier.label_names,
+            classifier.learnt.calibrate(scores),
+            classifier.learnt.decide(scores),
+            run.reasons,
+        )
 
     def explain(self, image: Any, top: int = 5) -> Explanation:
         """Heat maps p(c|patch) of the decided labels of one image, or of the `top` best where none is decided.
 
         Raises:
             ImageError: when the image cannot be read.
+            InputError: for more than one image.
         """
-        item = next(iterate(image if isinstance(image, str | Path) else [image]))
-        picture = item.load()
+        items = list(islice(iterate(image if isinstance(image, str | Path) else [image]), 2))
+        if len(items) > 1:
+            raise InputError(f"{image}: explain takes one image, and here are several; call it for each of them")
+        picture = items[0].load()
         scorer = self.scorer()
         maps, scores = scorer.patch_maps(picture)
         calibrated, decided = scorer.decide(scores[None])
@@ -224,17 +210,16 @@ class Recognizer:
         Raises:
             InputError: for a name that is no class, or a value outside (0, 1).
         """
-        names = {label.name: index for index, label in enumerate(self._fitted().labels)}
+        classifier = self._fitted()
+        names = {name: index for index, name in enumerate(classifier.label_names)}
         unknown = sorted(set(thresholds) - names.keys())
         if unknown:
             raise InputError(f"no class is called {', '.join(map(repr, unknown))}; this classifier has {len(names)}")
         try:
-            self.thresholds_ = self._thresholds().override({names[n]: v for n, v in thresholds.items()})
+            changed = self.thresholds_.override({names[n]: v for n, v in thresholds.items()})
         except ValueError as error:
             raise InputError(str(error)) from error
-        kept = {"values": torch.from_numpy(self.thresholds_.values), "slope": torch.from_numpy(self.thresholds_.slope)}
-        self.classifier_ = replace(self.classifier_, thresholds=kept)  # so that `save` keeps them
-        self._scorer = None
+        self.classifier_ = replace(classifier, learnt=replace(classifier.learnt, thresholds=changed))
         return self
 
     def save(self, path: str | Path) -> None:
@@ -246,6 +231,8 @@ class Recognizer:
         cls,
         path: str | Path,
         *,
+        model: str | None = None,
+        pretrained: str | None = None,
         device: str = "auto",
         engine: str = "eager",
         batch_size: int = 0,
@@ -253,17 +240,23 @@ class Recognizer:
     ) -> Self:
         """The recognizer that `save` wrote; its model is loaded too. The engine need not be that of the fit.
 
+        Args:
+            path: the file.
+            model: where the weights are now, if not where they were at the fit; they must be the same ones.
+            pretrained: likewise, beside `model`.
+            device, engine, batch_size, workers: as of the class.
+
         Raises:
-            ModelError: for an engine that does not exist or is not installed.
+            ModelError: when the model is not there, or for an engine that does not exist or is not installed.
             ClassifierError: when the file is damaged, foreign or newer, or the model is not the one it was made for.
         """
         classifier = Classifier.load(path)
         s = classifier.settings
-        precision = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}[s["precision"]]
+        named = (model, pretrained) if model else (s["model"], pretrained or s["pretrained"] or None)
         recognizer = cls(
             classifier.labels,
-            model=s["model"],
-            pretrained=s["pretrained"] or None,
+            model=named[0],
+            pretrained=named[1],
             front_end=s["front_end"],
             recipe=recipe_from_dict(s["recipe"]),
             templates=tuple(s["templates"]),
@@ -271,51 +264,93 @@ class Recognizer:
             resize=s["resize"],
             threshold_rule=s["threshold_rule"],
             device=device,
-            precision=precision,
+            precision=PRECISIONS[s["precision"]],
             engine=engine,
             batch_size=batch_size,
             workers=workers,
         )
-        setup = recognizer._setup()
-        classifier.check_model(setup.model.fingerprint, setup.model.embed_dim)
-        recognizer.classifier_ = classifier
-        recognizer._become(setup)
-        return recognizer
+        try:
+            return recognizer._become(classifier, recognizer._setup_of(classifier, named))
+        except ModelError as error:
+            advice = "where its weights are elsewhere now, name them: --model, or Recognizer.load(path, model=...)"
+            raise ModelError(f"{path}: its model cannot be had: {error}\n{advice}") from error
 
     def scorer(self) -> Scorer:
         """The pure scorer of the fitted recognizer: tensors in, scores out."""
         classifier = self._fitted()
-        if self._scorer is None:
-            scales = self._scales("scales")
-            self._scorer = Scorer(
-                self._setup_,
-                [label.name for label in classifier.labels],
-                classifier.weight,
-                classifier.bias,
-                classifier.prototypes,
-                scales,
-                float(classifier.settings["recipe"]["alpha"]),
-                self.thresholds_,
-                str(classifier.settings["recipe"].get("aggregator", "max")),
-            )
-        return self._scorer
+        with _BUILDING:
+            if self._kept_for != self._where():  # another device or engine, or another process
+                self._keep(self._setup_of(classifier, self._weights))
+            if self._scorer is None or self._scorer.classifier is not classifier:
+                assert self._kept_setup is not None
+                self._scorer = Scorer(self._kept_setup, classifier)
+            return self._scorer
 
-    def text_scales(self) -> Scales:
-        """The scales for text prototypes in the place of the learnt classifier; for ablations."""
-        return self._scales("text_scales")
+    @property
+    def classes_(self) -> NDArray[np.str_]:
+        """C class names, in the order of all columns."""
+        return np.array(self._fitted().label_names)
 
-    def _scales(self, name: str) -> Scales:
-        classifier = self._fitted()
-        rule = recipe_from_dict(classifier.settings["recipe"]).scales
-        inference, patch, cls = (float(value) for value in classifier.statistics[name])
-        return Scales(inference, patch, cls, getattr(rule, "fusion", "softmax"))
+    @property
+    def thresholds_(self) -> Thresholds:
+        """The learnt thresholds."""
+        thresholds = self._fitted().learnt.thresholds
+        if thresholds is None:
+            raise InputError("this classifier has no thresholds; fit it anew")
+        return thresholds
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "classifier_" in self.__dict__
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # images, not rows of features
+        tags.input_tags.string = True
+        tags.target_tags.required = False
+        tags.target_tags.multi_output = True
+        return tags
+
+    # The loaded model is a cache: it is neither a parameter nor learnt, so it is not pickled.
+    _scorer: Scorer | None = None
+    _kept_setup: Setup | None = None
+    _kept_for: tuple[Any, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        for name in ("_scorer", "_kept_setup", "_kept_for"):
+            state.pop(name, None)
+        return state
+
+    def _where(self) -> tuple[Any, ...]:
+        return (self.device, self.engine, self.batch_size)
+
+    def _keep(self, setup: Setup) -> None:
+        self._kept_setup, self._kept_for, self._scorer = setup, self._where(), None
+
+    def _become(self, classifier: Classifier, setup: Setup) -> Self:
+        with _BUILDING:
+            self.classifier_ = classifier
+            self._weights = (setup.model.name, setup.model.pretrained or None)  # absolute, unlike the parameters
+            self._keep(setup)
+        return self
 
     def _setup(self) -> Setup:
+        """By the parameters, for a fit."""
         parse_engine(self.engine).check_installed()  # before a model is loaded
         model: LoadedModel = load_model(self.model, self.pretrained, device=self.device, precision=self.precision)
         front_end = get_front_end(self.front_end or model.front_end).name
         preprocess = model.preprocess(self._image_size(model), self.resize)
         return Setup(model, front_end, preprocess, self.batch_size, self.engine)
+
+    def _setup_of(self, classifier: Classifier, weights: tuple[str, str | None]) -> Setup:
+        """By the classifier's settings, which hold whatever the parameters have become since; weights by name."""
+        parse_engine(self.engine).check_installed()
+        s = classifier.settings
+        precision = PRECISIONS[s["precision"]]
+        model = load_model(*weights, device=self.device, precision=precision)
+        classifier.check_model(model.fingerprint, model.embed_dim)
+        preprocess = model.preprocess(tuple(s["image_size"]), s["resize"])
+        return Setup(model, s["front_end"], preprocess, self.batch_size, self.engine)
 
     def _image_size(self, model: LoadedModel) -> int | tuple[int, int]:
         if self.image_size is None:
@@ -326,54 +361,64 @@ class Recognizer:
             return model.image_size
         return self.image_size
 
-    def _become(self, setup: Setup) -> None:
-        self._setup_ = setup
-        self._scorer = None
-        arrays = self.classifier_.thresholds
-        self.thresholds_ = Thresholds(
-            arrays["values"].double().numpy(),
-            arrays["slope"].double().numpy(),
-            str(self.classifier_.settings["threshold_rule"]),
-        )
-
     def _fitted(self) -> Classifier:
-        if not hasattr(self, "classifier_"):
-            raise InputError("this Recognizer is not fitted yet; call fit(images) or Recognizer.load(path) first")
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError("this Recognizer is not fitted yet; call fit(images) or Recognizer.load(path) first")
         return self.classifier_
 
-    def _thresholds(self) -> Thresholds:
-        self._fitted()
-        return self.thresholds_
+    def _score(self, X: Any) -> tuple[NDArray[np.float64], _Pass]:
+        """Scores N x C with rows of NaN for what cannot be read, and what else is known of the images."""
+        scorer = self.scorer()
+        run = _Pass(X, scorer.setup, self.workers)
+        rows: dict[int, NDArray[np.float64]] = {}
+        for batch in run.batches():
+            rows.update(zip(batch.indices, scorer.score(batch.images).double().numpy(), strict=True))
+        result = np.full((len(run.ids), len(scorer.label_names)), np.nan)
+        for index, row in rows.items():
+            result[index] = row
+        self._finish(run, "scored")
+        return result, run
 
-    def _batches(self, X: Any, setup: Setup) -> Iterator[Any]:
-        """Batches of X; what cannot be read goes to `errors_`."""
-        self.errors_: list[tuple[str, str]] = []
-        self._count = 0
-
-        def counted() -> Iterator[Any]:
-            for item in iterate(X):
-                self._count += 1
-                yield item
-
-        def report(error: ImageError) -> None:
-            self.errors_.append((error.path, error.reason))
-
-        yield from batches(counted(), setup.preprocess, setup.decoded_together, self.workers, report)
-
-    def _warn(self, verb: str) -> None:
-        if self.errors_:
-            path, reason = self.errors_[0]
+    def _finish(self, run: _Pass, verb: str) -> None:
+        errors = self.errors_ = [(run.ids[index], reason) for index, reason in run.reasons.items()]
+        if errors:
+            path, reason = errors[0]
             warnings.warn(
-                f"{len(self.errors_)} images could not be {verb} (see errors_); the first: {path}: {reason}",
-                stacklevel=3,
+                f"{len(errors)} images could not be {verb} (see errors_); the first: {path}: {reason}",
+                stacklevel=4,
             )
 
 
-def _scales_tensor(scales: Scales) -> torch.Tensor:
-    return torch.tensor([scales.inference, scales.patch, scales.cls], dtype=torch.float64)
+@dataclass
+class _Pass:
+    """One call's way over its images; nothing of it is shared with other calls.
 
+    Attributes:
+        X, setup, workers: what to read, for which model, by how many threads.
+        ids: of the images so far.
+    """
 
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
+    X: Any
+    setup: Setup
+    workers: int
+    ids: list[str] = field(default_factory=list)
+    _read: set[int] = field(default_factory=set)
+    _errors: list[ImageError] = field(default_factory=list)
 
-    return {"piaa": __version__, "torch": torch.__version__, "open_clip": version("open_clip_torch")}
+    def batches(self) -> Iterator[Batch]:
+        """The images that can be read."""
+        together = self.setup.decoded_together
+        for batch in batches(self._counted(), self.setup.preprocess, together, self.workers, self._errors.append):
+            self._read.update(batch.indices)
+            yield batch
+
+    @property
+    def reasons(self) -> dict[int, str]:
+        """Position of an image to the reason why it could not be read; errors come in the order of the images."""
+        missing = (index for index in range(len(self.ids)) if index not in self._read)
+        return {index: error.reason for index, error in zip(missing, self._errors, strict=True)}
+
+    def _counted(self) -> Iterator[Item]:
+        for item in iterate(self.X):
+            self.ids.append(item.id)
+            yield item

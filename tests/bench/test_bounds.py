@@ -13,6 +13,7 @@ from piaa.bench.work import random_units
 from piaa.method import evidence, paa, pvcl
 from piaa.method.bank import Bank
 from piaa.method.evidence import Evidence
+from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Scales, get_recipe
 
 SCALES = Scales(10.0, 10.0, 10.0)
@@ -34,7 +35,7 @@ def test_scores_by_pieces_are_those_of_the_whole(monkeypatch, limit):
         0.9,
     )
     monkeypatch.setattr(paa, "CHUNK", limit)
-    pieces = paa.image_scores(cls, patches, weight, bias, weight, SCALES, 0.9)
+    pieces = PatchClassifier(weight, bias, weight, SCALES).score(cls, patches)
     assert torch.equal(pieces, whole)
 
 
@@ -43,8 +44,9 @@ def test_scores_of_ten_thousand_classes_make_no_tensor_of_classes_by_patches_by_
     """40 x 196 x 10,000 floats are 299 MiB; a piece has 64, and a few such are at work at a time."""
     cls, patches = embedded_images(40, 196, 16)
     weight, bias = random_units(10_000, 16), torch.zeros(10_000)
-    paa.image_scores(cls[:1], patches[:1], weight, bias, weight, SCALES, 0.9)
-    peak = memory.peak_of(lambda: paa.image_scores(cls, patches, weight, bias, weight, SCALES, 0.9))
+    classifier = PatchClassifier(weight, bias, weight, SCALES)
+    classifier.score(cls[:1], patches[:1])
+    peak = memory.peak_of(lambda: classifier.score(cls, patches))
     assert peak < 4 * paa.CHUNK * 4 / memory.MIB
 
 

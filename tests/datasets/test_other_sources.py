@@ -305,11 +305,11 @@ def test_fit_and_evaluate_take_a_dataset_as_it_is(tmp_path: Path, shards: Path) 
 
     dataset = open_dataset("scenes", tmp_path, seed=9, unlabelled=8, test=6)
     recognizer = Recognizer(dataset.label_names).fit(dataset.unlabelled)
-    result = evaluate(recognizer.scorer(), recognizer.text_scales(), dataset.test, dataset.truth)
+    result = evaluate(recognizer.scorer(), dataset.test, dataset.truth)
     assert result.ids == [item.id for item in dataset.test] and not result.unmatched and not result.failed
     assert result.labels.tolist() == dataset.truth.targets(result.ids).tolist()
     tar = open_dataset("webdataset", shards)  # "moon", "star" and "sun" are names of scenes as well: fit on the tar
     recognizer = Recognizer(tar.label_names).fit(tar.unlabelled)
-    result = evaluate(recognizer.scorer(), recognizer.text_scales(), tar.test, tar.truth)
+    result = evaluate(recognizer.scorer(), tar.test, tar.truth)
     assert result.ids == [item.id for item in tar.test[:3]] and not result.unmatched
     assert [name for name, _ in result.failed] == [tar.test[3].id]

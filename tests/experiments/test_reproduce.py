@@ -59,7 +59,7 @@ def test_the_figures_are_those_of_piaa_eval(place: Path) -> None:
     scenes = next((place / ".piaa" / "scenes").rglob("test.csv")).parent
     recognizer = Recognizer(object_names(), image_size="trained").fit(scenes / "unlabelled")
     truth = read_truth(scenes / "test.csv", object_names())
-    direct = evaluate(recognizer.scorer(), recognizer.text_scales(), scenes / "test", truth)
+    direct = evaluate(recognizer.scorer(), scenes / "test", truth)
     rows = {row.method: row.value for row in Results(place / "results").read() if row.experiment == "table2"}
     for method, value in rows.items():
         assert value == pytest.approx(

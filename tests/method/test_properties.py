@@ -13,6 +13,7 @@ from piaa.evaluation import metrics
 from piaa.method import paa, pvcl
 from piaa.method.bank import Bank
 from piaa.method.evidence import Evidence, Moments
+from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import RECIPES, Recipe, Scales, get_recipe, recipe_from_dict
 from piaa.method.thresholds import RULES, learn_thresholds
 
@@ -112,8 +113,8 @@ def test_classes_can_come_in_any_order(seed: int, order: list[int], name: str) -
         evidence.update(cls, patches, torch.arange(40), text, 10.0)
         result = evidence.learn(text, recipe)
         scales = evidence.scales(result.weight, result.bias, text, recipe)
-        aggregate = paa.get_aggregator(recipe.aggregator)
-        return paa.image_scores(cls, patches, result.weight, result.bias, text, scales, recipe.alpha, aggregate)
+        learnt = PatchClassifier(result.weight, result.bias, text, scales, recipe.alpha, recipe.aggregator)
+        return learnt.score(cls, patches)
 
     assert torch.allclose(scores(prototypes)[:, order], scores(prototypes[order]), atol=2e-5)
 
@@ -150,10 +151,10 @@ def test_without_any_patch_every_class_falls_back_and_says_so() -> None:
 
 def test_scores_in_chunks_are_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     cls, patches, prototypes = problem(8)
-    arguments = (cls, patches, prototypes, torch.zeros(C), prototypes, Scales(4.0, 2.0, 3.0), 0.9)
-    whole = paa.image_scores(*arguments)
+    classifier = PatchClassifier(prototypes, torch.zeros(C), prototypes, Scales(4.0, 2.0, 3.0))
+    whole = classifier.score(cls, patches)
     monkeypatch.setattr(paa, "CHUNK", 1)
-    assert torch.allclose(paa.image_scores(*arguments), whole, atol=1e-7)
+    assert torch.allclose(classifier.score(cls, patches), whole, atol=1e-7)
     assert torch.allclose(whole.sum(dim=1), torch.ones(40), atol=1e-6)
 
 

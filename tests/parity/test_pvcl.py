@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from piaa.evaluation.metrics import average_precision, mean_average_precision
-from piaa.method import paa, pvcl
+from piaa.method import pvcl
 from piaa.method.evidence import Evidence
+from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import FixedScales, Recipe, SpreadScales, get_recipe
 
 FILES = sorted(GOLDEN.glob("pvcl_*.safetensors"))
@@ -63,10 +64,8 @@ def run(tensors: dict[str, Tensor], recipe: Recipe) -> tuple[pvcl.PVCLResult, Te
         evidence.update(tensors["cls"][part], tensors["patches"][part], part, tensors["text"], recipe.text_scale)
     result = evidence.learn(tensors["text"], recipe)
     scales = evidence.scales(result.weight, result.bias, tensors["text"], recipe)
-    scores = paa.image_scores(
-        tensors["cls"], tensors["patches"], result.weight, result.bias, tensors["text"], scales, recipe.alpha
-    )
-    return result, scores
+    learnt = PatchClassifier(result.weight, result.bias, tensors["text"], scales, recipe.alpha, recipe.aggregator)
+    return result, learnt.score(tensors["cls"], tensors["patches"])
 
 
 @pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
@@ -134,8 +133,8 @@ def test_the_default_does_not_feel_the_scale_of_the_logits(golden: Golden, facto
     evidence.update(tensors["cls"], tensors["patches"], torch.arange(300), text, recipe.text_scale)
     louder = pvcl.PVCLResult(result.weight * factor, result.bias * factor, *_rest(result))
     scales = evidence.scales(louder.weight, louder.bias, text, recipe)
-    rescaled = paa.image_scores(
-        tensors["cls"], tensors["patches"], louder.weight, louder.bias, text, scales, recipe.alpha
+    rescaled = PatchClassifier(louder.weight, louder.bias, text, scales, recipe.alpha, recipe.aggregator).score(
+        tensors["cls"], tensors["patches"]
     )
     assert torch.allclose(rescaled, scores, atol=1e-5)
     logits = pvcl.discriminants(F.normalize(tensors["patches"], dim=-1).flatten(0, 1), result.weight, result.bias)

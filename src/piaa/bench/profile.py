@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from piaa.bench.machine import describe, pin_threads
 from piaa.bench.output import Table
@@ -107,11 +106,10 @@ def _score(clock: Clock, scorer: Scorer, encoder: Encoder, images: Tensor) -> Te
     with clock.step("cls"):
         cls = tower.last_block_cls(trace.before(tower.depth), trace.grid, trace.heads.get(tower.depth)).float().cpu()
     with clock.step("classifier"):
-        unit = F.normalize(patches, dim=-1)
-        probabilities = paa.patch_probabilities(unit, scorer.weight, scorer.bias, scorer.scales.inference)
+        probabilities = scorer.learnt.probabilities(patches)
     with clock.step("aggregation"):
-        pooled = paa.get_aggregator(scorer.aggregator)(probabilities)
-        return paa.fused(pooled, cls, scorer.prototypes, scorer.scales, scorer.alpha)
+        pooled = paa.get_aggregator(scorer.learnt.aggregator)(probabilities)
+        return scorer.learnt.fused(pooled, cls)
 
 
 def profile_tables(result: dict[str, Any]) -> dict[str, Table]:

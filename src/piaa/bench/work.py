@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from piaa.classifier import Classifier
 from piaa.engine import Learner, Scorer, Setup
 from piaa.inputs.items import iterate
+from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Scales, get_recipe
 from piaa.method.thresholds import Thresholds
 from piaa.vision.models import EMBEDDED, LoadedModel, load_model
@@ -99,12 +101,12 @@ def random_units(rows: int, dim: int, seed: int = 0, dtype: torch.dtype = torch.
 
 def random_scorer(setup: Setup, classes: int, seed: int = 0) -> Scorer:
     """A scorer of `classes` classes that decides for about a label an image."""
-    dim = setup.model.embed_dim
+    dim, recipe = setup.model.embed_dim, get_recipe("default")
     thresholds = Thresholds(np.full(classes, 2.0 / classes), np.ones(classes), "given")
-    names = [label.name for label in numbered_labels(classes)]
     weight, bias = random_units(classes, dim, seed), torch.zeros(classes)
-    recipe, scales = get_recipe("default"), Scales(10.0, 1.0, 10.0, "odds")
-    return Scorer(setup, names, weight, bias, weight, scales, recipe.alpha, thresholds, recipe.aggregator)
+    scales = Scales(10.0, 1.0, 10.0, "odds")
+    learnt = PatchClassifier(weight, bias, weight, scales, recipe.alpha, recipe.aggregator, thresholds)
+    return Scorer(setup, Classifier(numbered_labels(classes), learnt, scales))
 
 
 def random_learner(setup: Setup, classes: int, bank_size: int, seed: int = 0) -> Learner:

@@ -49,7 +49,7 @@ def evaluate(
     known = read_truth(truth, scorer.label_names)
     options = {"batch_size": scorer.setup.decoded_together, "workers": workers}
     with progress_bars() as stage:
-        result = run(scorer, recognizer.text_scales(), images, known, progress=stage("scoring"), **options)
+        result = run(scorer, images, known, progress=stage("scoring"), **options)
     if scores:
         write_scores(scores, ScoreTable(result.keys, scorer.label_names, result.labels, result.scores, result.decided))
     summary = result.summary(rule=ap_rule, resamples=bootstrap)

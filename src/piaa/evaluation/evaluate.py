@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from piaa.classifier import Classifier
 from piaa.engine import Scorer
 from piaa.errors import ImageError, InputError
 from piaa.evaluation import metrics
@@ -19,7 +20,6 @@ from piaa.evaluation.truth import Truth
 from piaa.inputs.items import batches, iterate
 from piaa.jobs import Progress
 from piaa.method import paa
-from piaa.method.recipes import Scales
 from piaa.vision.encoder import Encoded
 
 CLS_SCALE, TEXT_SCALE = 80.0, 60.0  # of the published baselines' softmaxes: [CLS], text patches
@@ -71,28 +71,26 @@ class Evaluation:
         return {name: (ap * 100).tolist() for name, ap in each.items()}
 
 
-def method_scores(scorer: Scorer, encoded: Encoded, text_scales: Scales) -> dict[str, Tensor]:
+def method_scores(classifier: Classifier, encoded: Encoded) -> dict[str, Tensor]:
     """Scores N x C of PIAA and of everything it is made of, from the same embeddings.
 
     `cls` and `text_patch` are the published baselines, with the maximum at their published scales; `text_scaled` is the
     latter with the recipe's aggregator at the scale that it measures, so that what these alone gain is seen.
 
     Args:
-        scorer: the fitted one.
+        classifier: the fitted one.
         encoded: embeddings of N images.
-        text_scales: the scales for text prototypes in the place of the learnt classifier.
     """
-    text, none = scorer.prototypes, torch.zeros(len(scorer.label_names))
-    cls, pool = F.normalize(encoded.cls, dim=-1), paa.get_aggregator(scorer.aggregator)
+    learnt, text = classifier.learnt.to(torch.float32), classifier.text.to(torch.float32)
+    unit = F.normalize(encoded.cls, dim=-1)
+    text_pooled, pooled = text.pooled(encoded.patches), learnt.pooled(encoded.patches)
     return {
-        "cls": paa.cls_scores(cls, text, CLS_SCALE),
-        "text_patch": paa.pooled_probabilities(encoded.patches, text, none, TEXT_SCALE),
-        "text_scaled": paa.pooled_probabilities(encoded.patches, text, none, text_scales.inference, pool),
-        "paa": paa.image_scores(encoded.cls, encoded.patches, text, none, text, text_scales, scorer.alpha, pool),
-        "pvcl": paa.pooled_probabilities(
-            encoded.patches, scorer.weight, scorer.bias, scorer.scales.inference, pool, len(text)
-        ),
-        "piaa": scorer.score_encoded(encoded),
+        "cls": paa.cls_scores(unit, text.weight, CLS_SCALE),
+        "text_patch": paa.pooled_probabilities(encoded.patches, text.weight, text.bias, TEXT_SCALE),
+        "text_scaled": text_pooled,
+        "paa": text.fused(text_pooled, encoded.cls),
+        "pvcl": pooled,
+        "piaa": learnt.fused(pooled, encoded.cls),
     }
 
 
@@ -107,7 +105,6 @@ def _key(truth: Truth, image: str, inputs: Any) -> str | None:
 
 def evaluate(
     scorer: Scorer,
-    text_scales: Scales,
     inputs: Any,
     truth: Truth,
     *,
@@ -130,7 +127,7 @@ def evaluate(
     parts: dict[str, list[Tensor]] = {name: [] for name in METHODS}
     for batch in batches(items, scorer.preprocess, batch_size, workers, report):
         ids.extend(batch.ids)
-        for name, scores in method_scores(scorer, scorer.encode(batch.images), text_scales).items():
+        for name, scores in method_scores(scorer.classifier, scorer.encode(batch.images)).items():
             parts[name].append(scores)
         if progress:
             progress(batch.indices[-1] + 1, len(items))

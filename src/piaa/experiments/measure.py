@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,9 +15,7 @@ from piaa.evaluation import metrics
 from piaa.evaluation.evaluate import method_scores
 from piaa.evaluation.truth import Truth
 from piaa.experiments.features import Features
-from piaa.method import paa
-from piaa.method.recipes import Recipe, Scales
-from piaa.method.thresholds import DEFAULT_RULE
+from piaa.method.recipes import Recipe
 from piaa.vocabulary.labels import Label
 
 RESAMPLES = 200
@@ -30,7 +28,6 @@ class Learnt:
     Attributes:
         learner: with all its evidence.
         scorer: the finished one.
-        text_scales: scales for text prototypes in the classifier's place.
         retained: m x 3 int64, (class, image, patch) of the patches that purification kept.
         bank_seconds: that harvesting took.
         closed_form_seconds: that stages I to III, scales and thresholds took.
@@ -38,7 +35,6 @@ class Learnt:
 
     learner: Learner
     scorer: Scorer
-    text_scales: Scales
     retained: Tensor
     bank_seconds: float
     closed_form_seconds: float
@@ -56,49 +52,28 @@ def learn(setup: Setup, labels: Sequence[Label], prototypes: Tensor, recipe: Rec
 def finish(learner: Learner, bank_seconds: float = 0.0) -> Learnt:
     """Stages I to III on what a learner has gathered, and the scorer."""
     begin = time.monotonic()
-    result, scales, thresholds = learner.finish(DEFAULT_RULE)
-    scorer = Scorer(
-        learner.setup,
-        [label.name for label in learner.labels],
-        result.weight,
-        result.bias,
-        learner.prototypes,
-        scales,
-        learner.recipe.alpha,
-        thresholds,
-        learner.recipe.aggregator,
-    )
-    rows = learner.evidence.bank.contents()
-    retained = torch.cat([result.kept_classes[:, None], rows["provenance"][result.kept]], dim=1)
-    text_scales = learner.text_scales()
-    return Learnt(learner, scorer, text_scales, retained, bank_seconds, time.monotonic() - begin)
+    classifier = learner.finish()
+    retained, scorer = classifier.statistics["retained"], Scorer(learner.setup, classifier)
+    return Learnt(learner, scorer, retained, bank_seconds, time.monotonic() - begin)
 
 
 def score(learnt: Learnt, features: Features) -> dict[str, Tensor]:
     """Scores n x C of every method of `piaa.evaluation.evaluate.METHODS`."""
     parts: dict[str, list[Tensor]] = {}
     for encoded, _ in features.batches():
-        for name, scores in method_scores(learnt.scorer, encoded, learnt.text_scales).items():
+        for name, scores in method_scores(learnt.scorer.classifier, encoded).items():
             parts.setdefault(name, []).append(scores)
     return {name: torch.cat(part) for name, part in parts.items()}
 
 
 def fused_at(learnt: Learnt, features: Features, alphas: Sequence[float]) -> dict[float, Tensor]:
     """Scores n x C of eq. 13 at several weights alpha, from one pass over the patches."""
-    scorer = learnt.scorer
     parts: dict[float, list[Tensor]] = {alpha: [] for alpha in alphas}
-    aggregate = paa.get_aggregator(scorer.aggregator)
+    at = {alpha: replace(learnt.scorer.learnt, alpha=alpha) for alpha in alphas}
     for encoded, _ in features.batches():
-        pooled = paa.pooled_probabilities(
-            encoded.patches,
-            scorer.weight,
-            scorer.bias,
-            scorer.scales.inference,
-            aggregate,
-            len(scorer.label_names),
-        )
-        for alpha in alphas:
-            parts[alpha].append(paa.fused(pooled, encoded.cls, scorer.prototypes, scorer.scales, alpha))
+        pooled = learnt.scorer.learnt.pooled(encoded.patches)
+        for alpha, classifier in at.items():
+            parts[alpha].append(classifier.fused(pooled, encoded.cls))
     return {alpha: torch.cat(part) for alpha, part in parts.items()}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +136,8 @@ def iterate(inputs: Any) -> Iterator[Item]:
     if isinstance(inputs, torch.Tensor | np.ndarray):
         many = inputs.ndim == 4
         return _from_members(inputs if many else [inputs])
+    if isinstance(inputs, Mapping):
+        raise InputError("a mapping is no list of images: its values would be lost; give list(images.values())")
     if isinstance(inputs, Iterable):
         return _from_members(inputs)
     kind = type(inputs).__name__

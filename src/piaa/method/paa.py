@@ -162,33 +162,3 @@ def pooled_probabilities(
         unit = F.normalize(patches[start : start + step].to(weight.dtype), dim=-1)
         pooled[start : start + step] = aggregate(patch_probabilities(unit, weight, bias, scale)[..., :classes])
     return pooled
-
-
-def image_scores(
-    cls: Tensor,
-    patches: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    prototypes: Tensor,
-    scales: Scales,
-    alpha: float,
-    aggregate: Aggregator = max_over_patches,
-) -> Tensor:
-    """Eq. 11 to 13 for a batch.
-
-    Args:
-        cls: N x d, raw [CLS] embeddings.
-        patches: N x M x d, raw patch embeddings.
-        weight: C x d, with bias C: the classifier over patches (text prototypes and 0 for PAA without PVCL). One row
-            more stands for anything else: it takes its part of eq. 11 and is then left out.
-        bias: C.
-        prototypes: C x d, unit length.
-        scales: of the three softmaxes.
-        alpha: weight of the patch scores.
-        aggregate: what stands for the maximum of eq. 12.
-
-    Returns:
-        N x C, 0 to 1; with the published fusion each row has the sum 1.
-    """
-    pooled = pooled_probabilities(patches, weight, bias, scales.inference, aggregate, len(prototypes))
-    return fused(pooled, cls, prototypes, scales, alpha)

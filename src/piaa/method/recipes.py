@@ -33,6 +33,10 @@ class Scales:
     cls: float
     fusion: str = "softmax"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; `Scales(**values)` is the inverse."""
+        return asdict(self)
+
 
 class ScaleRule(Protocol):
     """Turns what was measured on the unlabelled images into softmax scales.

@@ -88,8 +88,8 @@ def run_demo(
         tagged = tag_job(scorer, out / "test", out=out / "tags.jsonl", batch_size=together, progress=report)
     with _timed(seconds, "evaluate"):
         truth = read_truth(out / "truth.csv", scorer.label_names)
-        report, scales = stage("evaluating every method"), learner.text_scales()
-        result = evaluate(scorer, scales, out / "test", truth, batch_size=together, progress=report)
+        report = stage("evaluating every method")
+        result = evaluate(scorer, out / "test", truth, batch_size=together, progress=report)
     numbers = result.summary()
     numbers = {
         **{f"{name}_map": value for name, value in numbers["map"].items()},

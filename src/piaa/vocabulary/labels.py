@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,14 @@ def parse_labels(names: Sequence[str | Label]) -> list[Label]:
         LabelError: naming the item, counted from 1, for the same faults as in a file, and for an empty list.
     """
     if isinstance(names, str):
-        raise LabelError(f"class names must be a list of strings, not the one string {names[:40]!r}")
+        short = repr(names[:40])
+        raise LabelError(f"class names must be a list of strings, not the one string {short}; write [{short}]")
+    if isinstance(names, Mapping):
+        raise LabelError(
+            "class names must be a list, not a mapping; write synonyms into the name: ['cat: kitten, tomcat', 'dog']"
+        )
+    if isinstance(names, Set):
+        raise LabelError("class names must be a list, not a set: a set has no order, and columns need one")
     if not names:
         raise LabelError("no class names given; give at least one")
     return _checked((f"class name {number}", name) for number, name in enumerate(names, start=1))

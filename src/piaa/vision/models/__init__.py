@@ -10,7 +10,7 @@ from piaa.vision.models.catalogue import ModelInfo, list_models
 from piaa.vision.models.devices import resolve_device, resolve_precision
 from piaa.vision.models.loaded import LoadedModel, model_fingerprint
 from piaa.vision.models.self_test import Check, SelfTestReport, self_test
-from piaa.vision.models.sources import EMBEDDED, find_source
+from piaa.vision.models.sources import EMBEDDED, find_source, from_anywhere
 from piaa.vision.preprocess import CLIP_MEAN, CLIP_STD
 
 __all__ = [
@@ -63,9 +63,10 @@ def load_model(
     fingerprint = model_fingerprint(source.clip.visual)
     source.clip.requires_grad_(False).to(place)
     tower.to(device=place, dtype=dtype)
+    name, pretrained = from_anywhere(name, pretrained or "")
     return LoadedModel(
         name=name,
-        pretrained=pretrained or "",
+        pretrained=pretrained,
         tower=tower,
         mean=tuple(source.preprocess.get("mean", CLIP_MEAN)),
         std=tuple(source.preprocess.get("std", CLIP_STD)),

@@ -28,7 +28,7 @@ class LoadedModel:
     """What `load_model` gives.
 
     Attributes:
-        name: as asked for: `embedded`, an open_clip name, `local-dir:PATH`, a path.
+        name: as asked for: `embedded`, an open_clip name, `local-dir:PATH`, a path; paths are absolute.
         pretrained: the tag or the checkpoint file; empty where the name says it all.
         tower: the image tower, on `device`, in `dtype`.
         mean: per channel, of pixels in [0, 1].

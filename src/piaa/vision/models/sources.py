@@ -64,6 +64,23 @@ def find_source(name: str, pretrained: str) -> Source:
         return _from_open_clip_name(name, pretrained)
 
 
+def from_anywhere(name: str, pretrained: str) -> tuple[str, str]:
+    """Name and pretrained with absolute paths, so that they name the same files from any folder.
+
+    A name that is found through PIAA_MODELS_DIR stays as it is: that variable says where it is on each machine.
+    """
+    if name.startswith(LOCAL_PREFIX):
+        return f"{LOCAL_PREFIX}{_absolute(name[len(LOCAL_PREFIX) :])}", pretrained
+    path = Path(name)
+    if name != EMBEDDED and (path.is_file() or (path.is_dir() and holds_a_model(path))):
+        return _absolute(name), pretrained
+    return name, _absolute(pretrained) if pretrained and Path(pretrained).expanduser().is_file() else pretrained
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
 def models_dirs() -> list[Path]:
     """Folders that hold model directories by name: those in the environment variable PIAA_MODELS_DIR."""
     named = os.environ.get("PIAA_MODELS_DIR", "")
@@ -114,7 +131,7 @@ def _from_directory(directory: Path) -> Source:
     where = f"{LOCAL_PREFIX}{directory}"
     clip = _create(f"{directory}", where, require_pretrained=True)
     front_end = config.get("piaa", {}).get("front_end", DEFAULT_FRONT_END)
-    tokenizer = functools.partial(_tokenizer, lambda: open_clip.get_tokenizer(where), where)
+    tokenizer = functools.partial(_tokenizer, functools.partial(open_clip.get_tokenizer, where), where)
     return Source(clip, _preprocessing(clip), tokenizer, front_end)
 
 
@@ -160,7 +177,7 @@ def _from_open_clip_name(name: str, pretrained: str) -> Source:
     return Source(
         clip,
         _preprocessing(clip) | preprocessing_of(known, tag),
-        lambda: _tokenizer(lambda: open_clip.get_tokenizer(known), known),
+        functools.partial(_tokenizer, functools.partial(open_clip.get_tokenizer, known), known),
     )
 
 

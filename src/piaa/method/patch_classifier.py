@@ -1,0 +1,163 @@
+"""What is learnt, in one value: a linear classifier over patches, text prototypes, scales, thresholds.
+
+It scores the two embeddings of an image by eq. 11 to 13 and decides its labels. Pure tensors: how the embeddings came
+about is not known here, nor what the classes are called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from piaa.errors import InputError
+from piaa.method import paa
+from piaa.method.recipes import Scales
+from piaa.method.thresholds import Thresholds, learn_thresholds
+
+
+@dataclass(frozen=True, eq=False)
+class PatchClassifier:
+    """The classifier that PVCL learns, with all that PAA needs to use it.
+
+    Attributes:
+        weight: C x d, with bias C: the classifier over patches (eq. 4 of stage III). One row more stands for anything
+            else: it takes its part of eq. 11 and is then left out.
+        bias: as many numbers as `weight` has rows.
+        prototypes: C x d, unit length, for the [CLS] scores.
+        scales: of the three softmaxes.
+        alpha: weight of the patch scores in eq. 13, 0 to 1.
+        aggregator: a name of `piaa.method.paa.AGGREGATORS`: what stands for the maximum of eq. 12.
+        thresholds: of C classes; None where nothing is to be decided.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    prototypes: Tensor
+    scales: Scales
+    alpha: float = 0.9
+    aggregator: str = "max"
+    thresholds: Thresholds | None = None
+
+    @property
+    def classes(self) -> int:
+        """C, without the row for anything else."""
+        return len(self.prototypes)
+
+    @property
+    def dim(self) -> int:
+        """Embedding width d."""
+        return int(self.weight.shape[1])
+
+    def pooled(self, patches: Tensor) -> Tensor:
+        """Eq. 11 and what stands for the maximum of eq. 12: raw patches N x M x d to N x C, 0 to 1."""
+        aggregate = paa.get_aggregator(self.aggregator)
+        return paa.pooled_probabilities(patches, self.weight, self.bias, self.scales.inference, aggregate, self.classes)
+
+    def fused(self, pooled: Tensor, cls: Tensor) -> Tensor:
+        """Eq. 12 and 13 of pooled probabilities N x C and raw [CLS] embeddings N x d: N x C, 0 to 1."""
+        return paa.fused(pooled, cls, self.prototypes, self.scales, self.alpha)
+
+    def score(self, cls: Tensor, patches: Tensor) -> Tensor:
+        """Eq. 11 to 13, each image by itself.
+
+        Args:
+            cls: N x d, raw [CLS] embeddings.
+            patches: N x M x d, raw patch embeddings.
+
+        Returns:
+            N x C, 0 to 1; with the published fusion each row has the sum 1.
+        """
+        return self.fused(self.pooled(patches), cls)
+
+    def probabilities(self, patches: Tensor) -> Tensor:
+        """p(c|patch) of eq. 11 for raw patches ... x d: ... x C, without the column for anything else."""
+        unit = F.normalize(patches.to(self.weight.dtype), dim=-1)
+        return paa.patch_probabilities(unit, self.weight, self.bias, self.scales.inference)[..., : self.classes]
+
+    def calibrate(self, scores: Tensor | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores N x C to 0..1, 0.5 at the threshold of each class.
+
+        Raises:
+            InputError: when there are no thresholds.
+        """
+        return self._thresholds().calibrate(np.asarray(scores, dtype=np.float64))
+
+    def decide(self, scores: Tensor | NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which labels each image has: scores N x C to N x C bool. NaN is no label.
+
+        Raises:
+            InputError: when there are no thresholds.
+        """
+        return self._thresholds().decide(np.asarray(scores, dtype=np.float64))
+
+    def with_text(self, scales: Scales) -> PatchClassifier:
+        """Text prototypes in the place of the learnt classifier (PAA without PVCL), at scales of their own."""
+        bias = torch.zeros(self.classes, dtype=self.prototypes.dtype)
+        return replace(self, weight=self.prototypes, bias=bias, scales=scales, thresholds=None)
+
+    def with_learnt_thresholds(self, cls: Tensor | None, patches: Tensor | None, rule: str) -> PatchClassifier:
+        """The same with thresholds from unlabelled images.
+
+        Args:
+            cls: N x d, raw; None for no images.
+            patches: N x M x d, raw; None likewise.
+            rule: a name of `piaa.method.thresholds.RULES`.
+        """
+        none = torch.zeros(0, self.classes)
+        scores = none if cls is None or patches is None else self.score(cls, patches)
+        return replace(self, thresholds=learn_thresholds(scores.double().numpy(), rule))
+
+    def to(self, dtype: torch.dtype) -> PatchClassifier:
+        """The same with its tensors in another precision."""
+        return replace(
+            self, weight=self.weight.to(dtype), bias=self.bias.to(dtype), prototypes=self.prototypes.to(dtype)
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that is no plain value, by name; `plain` has the rest, `from_parts` is the inverse."""
+        named = {"weight": self.weight, "bias": self.bias, "prototypes": self.prototypes}
+        if self.thresholds is not None:
+            named["thresholds.values"] = torch.from_numpy(self.thresholds.values)
+            named["thresholds.slope"] = torch.from_numpy(self.thresholds.slope)
+        return named
+
+    def plain(self) -> dict[str, Any]:
+        """What JSON can hold."""
+        return {
+            "scales": self.scales.to_dict(),
+            "alpha": self.alpha,
+            "aggregator": self.aggregator,
+            "threshold_rule": self.thresholds.rule if self.thresholds else None,
+        }
+
+    @classmethod
+    def from_parts(cls, tensors: dict[str, Tensor], plain: dict[str, Any]) -> PatchClassifier:
+        """The value that `tensors` and `plain` describe.
+
+        Raises:
+            KeyError, TypeError, ValueError: when something is missing or of another kind.
+        """
+        thresholds = None
+        if plain["threshold_rule"] is not None:
+            values, slope = (tensors[f"thresholds.{name}"].double().numpy() for name in ("values", "slope"))
+            thresholds = Thresholds(values, slope, str(plain["threshold_rule"]))
+        return cls(
+            tensors["weight"],
+            tensors["bias"],
+            tensors["prototypes"],
+            Scales(**plain["scales"]),
+            float(plain["alpha"]),
+            str(plain["aggregator"]),
+            thresholds,
+        )
+
+    def _thresholds(self) -> Thresholds:
+        if self.thresholds is None:
+            raise InputError("this classifier has no thresholds, so it ranks images and decides nothing; fit it anew")
+        return self.thresholds
