@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,13 @@ def test_fit_leaves_the_classifier_alone(world: Path) -> None:
     assert report["images"] == 40
     assert report["patches"] == 40 * 256
     assert sum(report["bank_sizes"]) <= 40 * 256
+
+
+def test_two_fits_of_one_folder_give_the_same_bytes(world: Path, tmp_path: Path) -> None:
+    for process in range(2):  # processes of their own: the order of metadata keys changed from one to the next
+        command = [sys.executable, "-m", "piaa.cli.main", "fit", world / "unlabelled", "--labels"]
+        subprocess.run([*command, world / "labels.txt", "--out", tmp_path / f"{process}.piaa"], check=True)
+    assert (tmp_path / "0.piaa").read_bytes() == (tmp_path / "1.piaa").read_bytes()
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])

@@ -7,10 +7,11 @@ import torch
 from open_clip.transformer import LayerNorm, VisionTransformer
 from torch import nn
 
-from piaa.bench import memory, output, timing
+from piaa.bench import memory, output
 from piaa.bench.flops import count_flops
 from piaa.errors import InputError
 from piaa.vision.encoder import Encoder
+from piaa.vision.runtimes import timing
 from piaa.vision.towers import build_tower
 
 LAYERS, WIDTH, HIDDEN, PATCH, SIDE, OUT = 3, 64, 128, 16, 64, 32
