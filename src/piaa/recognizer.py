@@ -244,7 +244,10 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             path: the file.
             model: where the weights are now, if not where they were at the fit; they must be the same ones.
             pretrained: likewise, beside `model`.
-            device, engine, batch_size, workers: as of the class.
+            device: as of the class, like the following.
+            engine: what runs the encoder.
+            batch_size: images at a time.
+            workers: threads that decode.
 
         Raises:
             ModelError: when the model is not there, or for an engine that does not exist or is not installed.

@@ -45,11 +45,11 @@ def load_model(
             dict, a TorchScript archive), or `random` / `random:SEED` for tests and timings.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         precision: of the image tower: `auto` (fp16 on cuda, else fp32), `fp32`, `bf16` or `fp16`. Text stays
-        fp32.
+            fp32.
 
     Raises:
         ModelError: when the model cannot be found, downloaded, read or used; the message says what can be
-        done.
+            done.
     """
     from piaa.vision.towers import build_tower
 
