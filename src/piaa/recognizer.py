@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -17,9 +17,10 @@ from sklearn.exceptions import NotFittedError as ScikitNotFittedError
 
 from piaa.classifier import Classifier
 from piaa.engine import Learner, Scorer, Setup
-from piaa.errors import ImageError, InputError, ModelError
+from piaa.errors import InputError, ModelError
 from piaa.explanation import Explanation
-from piaa.inputs.items import Batch, Item, batches, iterate
+from piaa.inputs.items import iterate
+from piaa.inputs.reading import Reading
 from piaa.method.recipes import Recipe, get_recipe, recipe_from_dict
 from piaa.method.thresholds import DEFAULT_RULE, RULES, Thresholds
 from piaa.tags import Tags
@@ -121,7 +122,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             LabelError, ModelError: see `piaa.vocabulary.labels` and `piaa.vision.models`.
         """
         learner = self.learner()
-        run = _Pass(X, learner.setup, self.workers)
+        run = self._reading(X, learner.setup)
         for batch in run.batches():
             learner.update(batch.images, batch.indices)
         self._finish(run, "fitted")
@@ -369,10 +370,13 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             raise NotFittedError("this Recognizer is not fitted yet; call fit(images) or Recognizer.load(path) first")
         return self.classifier_
 
-    def _score(self, X: Any) -> tuple[NDArray[np.float64], _Pass]:
+    def _reading(self, X: Any, setup: Setup) -> Reading:
+        return Reading(X, setup.preprocess, setup.decoded_together, self.workers)
+
+    def _score(self, X: Any) -> tuple[NDArray[np.float64], Reading]:
         """Scores N x C with rows of NaN for what cannot be read, and what else is known of the images."""
         scorer = self.scorer()
-        run = _Pass(X, scorer.setup, self.workers)
+        run = self._reading(X, scorer.setup)
         rows: dict[int, NDArray[np.float64]] = {}
         for batch in run.batches():
             rows.update(zip(batch.indices, scorer.score(batch.images).double().numpy(), strict=True))
@@ -382,7 +386,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         self._finish(run, "scored")
         return result, run
 
-    def _finish(self, run: _Pass, verb: str) -> None:
+    def _finish(self, run: Reading, verb: str) -> None:
         errors = self.errors_ = [(run.ids[index], reason) for index, reason in run.reasons.items()]
         if errors:
             path, reason = errors[0]
@@ -390,38 +394,3 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
                 f"{len(errors)} images could not be {verb} (see errors_); the first: {path}: {reason}",
                 stacklevel=4,
             )
-
-
-@dataclass
-class _Pass:
-    """One call's way over its images; nothing of it is shared with other calls.
-
-    Attributes:
-        X, setup, workers: what to read, for which model, by how many threads.
-        ids: of the images so far.
-    """
-
-    X: Any
-    setup: Setup
-    workers: int
-    ids: list[str] = field(default_factory=list)
-    _read: set[int] = field(default_factory=set)
-    _errors: list[ImageError] = field(default_factory=list)
-
-    def batches(self) -> Iterator[Batch]:
-        """The images that can be read."""
-        together = self.setup.decoded_together
-        for batch in batches(self._counted(), self.setup.preprocess, together, self.workers, self._errors.append):
-            self._read.update(batch.indices)
-            yield batch
-
-    @property
-    def reasons(self) -> dict[int, str]:
-        """Position of an image to the reason why it could not be read; errors come in the order of the images."""
-        missing = (index for index in range(len(self.ids)) if index not in self._read)
-        return {index: error.reason for index, error in zip(missing, self._errors, strict=True)}
-
-    def _counted(self) -> Iterator[Item]:
-        for item in iterate(self.X):
-            self.ids.append(item.id)
-            yield item
