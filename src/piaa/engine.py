@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from piaa.classifier import Classifier
+from piaa.method.agreement import WEIGHTINGS
 from piaa.method.evidence import Evidence
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.pvcl import PVCLResult
@@ -164,7 +165,11 @@ class Learner:
         scales = self.evidence.scales(result.weight, result.bias, self.prototypes, self.recipe)
         learnt = PatchClassifier(
             result.weight, result.bias, self.prototypes, scales, self.recipe.alpha, self.recipe.aggregator
-        ).with_learnt_thresholds(self.evidence.sample.cls, self.evidence.sample.patches, rule)
+        )
+        cls, patches = self.evidence.sample.cls, self.evidence.sample.patches
+        if cls is not None and patches is not None:
+            learnt = WEIGHTINGS[self.recipe.weighting](learnt, cls, patches)
+        learnt = learnt.with_learnt_thresholds(cls, patches, rule)
         provenance = self.evidence.bank.rows()["provenance"][result.kept]
         return Classifier(
             self.labels,

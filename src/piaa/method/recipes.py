@@ -1,7 +1,8 @@
 """One named setting for the whole of PVCL and PAA.
 
 `default` is one setting for every data set: nothing in it depends on the scale of the logits. `softmax-fusion` is the
-same with eq. 12 (the maximum over patches, not the mean of the best two) and 13 as they are, at measured scales. The
+same with eq. 12 (the maximum over patches, not the mean of the best two) and 13 as they are, at measured scales.
+`agreement` is `default` with the weight of [CLS] learnt from the unlabelled images (`piaa.method.agreement`). The
 published settings, tuned per data set, stay available by name for comparison.
 """
 
@@ -132,6 +133,8 @@ class Recipe:
         scales: the rule for the scales of inference.
         alpha: weight of the patch scores in eq. 13, 0 to 1.
         aggregator: a name of `piaa.method.paa.AGGREGATORS`: how patch probabilities become one of the image (eq. 12).
+        weighting: a name of `piaa.method.agreement.WEIGHTINGS`: `given` keeps alpha and scales as they are, `agreement`
+            learns them from the unlabelled images.
     """
 
     name: str
@@ -144,6 +147,7 @@ class Recipe:
     scales: ScaleRule = field(default_factory=SpreadScales)
     alpha: float = 0.9
     aggregator: str = "max"
+    weighting: str = "given"
 
     def bank_limit(self, patches: int, classes: int) -> int:
         """Patches that a class keeps once `patches` have come: K, or its share of them, `MIN_BANK` at least."""
@@ -163,6 +167,14 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("default", bank_share=0.05, background=1.0, scales=OddsScales(), aggregator="mean-top-2"),
+        Recipe(
+            "agreement",
+            bank_share=0.05,
+            background=1.0,
+            scales=OddsScales(),
+            aggregator="mean-top-2",
+            weighting="agreement",
+        ),
         Recipe("softmax-fusion", bank_share=0.05, background=1.0, scales=SpreadScales()),
         _published("voc", purify_scale=100.0, cls=80.0, patch=200.0),
         _published("coco", purify_scale=0.01, cls=80.0, patch=400.0),
