@@ -31,6 +31,7 @@ from piaa.vision.models import BatchedEncoder, LoadedModel, most_images
 from piaa.vision.preprocess import Preprocess
 from piaa.vision.runtimes import parse_engine
 from piaa.vision.runtimes.build import build_encoder
+from piaa.vocabulary.alike import vocabulary_notes
 from piaa.vocabulary.labels import Label
 
 
@@ -194,6 +195,7 @@ class Learner:
             "bank_sizes": result.sizes_stage1.tolist(),
             "kept_sizes": result.sizes_stage2.tolist(),
             "fallbacks": {names[c]: reason for c, reason in result.fallbacks.items()},
+            "vocabulary_notes": vocabulary_notes(names, self.prototypes),
             "threshold_notes": {names[c]: note for c, note in notes.items()},
         }
 

@@ -21,12 +21,15 @@ from piaa.errors import InputError, ModelError
 from piaa.explanation import Explanation
 from piaa.inputs.items import iterate
 from piaa.inputs.reading import Reading
+from piaa.method.calibration import Calibrated
 from piaa.method.recipes import Recipe, get_recipe, recipe_from_dict
 from piaa.method.thresholds import DEFAULT_RULE, RULES, Thresholds
+from piaa.questions import Question, ask, learn
 from piaa.tags import Tags
 from piaa.vision.front_ends import get_front_end
 from piaa.vision.models import EMBEDDED, LoadedModel, load_model
 from piaa.vision.runtimes import parse_engine
+from piaa.vocabulary.alike import vocabulary_notes
 from piaa.vocabulary.labels import Label, parse_labels
 from piaa.vocabulary.prototypes import resolve_templates, text_prototypes
 
@@ -136,6 +139,8 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             raise InputError(f"no threshold rule is called {self.threshold_rule!r}; choose one of: {', '.join(RULES)}")
         setup = self._setup()
         prototypes = text_prototypes(setup.model, labels, self.templates)
+        for note in vocabulary_notes([label.name for label in labels], prototypes):
+            warnings.warn(note, stacklevel=3)
         return Learner(setup, labels, prototypes, recipe)
 
     def adopt(self, learner: Learner) -> Self:
@@ -222,6 +227,32 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             raise InputError(str(error)) from error
         self.classifier_ = replace(classifier, learnt=replace(classifier.learnt, thresholds=changed))
         return self
+
+    def ask(self, tags: Tags, n: int = 100, seed: int = 0) -> list[Question]:
+        """About `n` yes/no questions whose answers tell most about the labels; see `calibrate`.
+
+        Args:
+            tags: what `tag` gave for the images in question, at the thresholds of now.
+            n: how many.
+            seed: of the draw.
+
+        Raises:
+            InputError: when there is nothing to ask about.
+        """
+        return ask(tags, self.thresholds_, n, seed)
+
+    def calibrate(self, answers: Sequence[tuple[Question, bool]]) -> Calibrated:
+        """Precision, recall and F1 with intervals from answered questions; moves the thresholds where that helps.
+
+        Leave out questions nobody answered only if that does not depend on the answer. Tag and ask anew afterwards.
+
+        Raises:
+            InputError: without answers, or for questions asked at other thresholds.
+        """
+        found, thresholds = learn(answers, self.thresholds_)
+        learnt = replace(self.classifier_.learnt, thresholds=thresholds)
+        self.classifier_ = replace(self.classifier_, learnt=learnt)
+        return found
 
     def save(self, path: str | Path) -> None:
         """Write the classifier file (safetensors with its settings in the metadata), whole or not at all."""

@@ -101,7 +101,8 @@ def _checkerboard(patches: int) -> Tensor:
     side = round(patches**0.5)
     if side * side != patches:
         return place % 2 == 0
-    return (place // side + place % side) % 2 == 0
+    board: Tensor = (place // side + place % side) % 2 == 0
+    return board
 
 
 def _cut(scores: Tensor) -> Tensor:
