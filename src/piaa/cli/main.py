@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli import bench, compare, datasets, demo, evaluate, explain, fit, models, reproduce, tag
+from piaa.cli import bench, compare, datasets, demo, evaluate, exchange, explain, fit, models, reproduce, tag
 from piaa.cli.allocator import keep_freed_memory
 from piaa.cli.console import shows_errors
 
@@ -21,6 +21,8 @@ app.command("fit")(fit.fit)
 app.command("tag")(tag.tag)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("export")(exchange.export_tags)
+app.command("import")(exchange.import_truth)
 app.command("explain")(explain.explain)
 app.command("models")(models.models)
 app.command("demo")(demo.demo)
