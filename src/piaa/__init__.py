@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from piaa.version import __version__
 
 if TYPE_CHECKING:
     from piaa.recognizer import Recognizer
+
+logging.getLogger("piaa").addHandler(logging.NullHandler())  # a program decides what is shown
 
 __all__ = ["Recognizer", "__version__"]
 

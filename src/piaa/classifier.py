@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from piaa.errors import ClassifierError
+from piaa.errors import ClassifierError, InputError
+from piaa.files import whole_file
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Scales
 from piaa.vocabulary.labels import Label
@@ -86,18 +86,12 @@ class Classifier:
             ClassifierError: when it cannot be written, or settings or report hold what JSON cannot.
         """
         path = Path(path)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         metadata = {"piaa": self._json()}  # one key: safetensors writes several in no fixed order
         try:
-            save_file(self._tensors(), aside, metadata=metadata)
-            with open(aside, "rb") as written:
-                os.fsync(written.fileno())
-            os.replace(aside, path)
-        except (OSError, SafetensorError) as error:
-            raise ClassifierError(f"{path}: cannot write the classifier: {error}") from error
-        finally:
-            with suppress(OSError):
-                aside.unlink(missing_ok=True)
+            with whole_file(path) as aside:
+                save_file(self._tensors(), aside, metadata=metadata)
+        except (InputError, SafetensorError) as error:
+            raise ClassifierError(f"cannot write the classifier: {error}") from error
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Classifier:

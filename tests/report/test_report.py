@@ -202,10 +202,10 @@ def test_write_is_whole_or_not_at_all(tmp_path):
         write_report(replace(report(), methods=()), target)
     assert target.read_text(encoding="utf-8") == before
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-    with pytest.raises(InputError, match="cannot write the report"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_report(report(), tmp_path / "absent" / "report.html")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match="cannot write the report"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_report(report(), tmp_path / "folder")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "report.html"]
 

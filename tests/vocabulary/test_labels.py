@@ -77,6 +77,10 @@ def test_names_from_a_program():
         Label("dog", ("hound",)),
         Label("#1"),
     ]
+    assert parse_labels(["crane, bird:", "crane, bird, large: stork"]) == [
+        Label("crane, bird"),
+        Label("crane, bird, large", ("stork",)),
+    ]
     for bad, message in [
         (["cat", ""], "class name 2: empty"),
         ([], "no class names"),

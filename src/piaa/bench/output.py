@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from piaa.errors import InputError
+from piaa.files import write_text
 
 BEGIN, END = "<!-- piaa bench: begin -->", "<!-- piaa bench: end -->"
 
@@ -23,7 +23,7 @@ def write_json(path: Path, result: dict[str, Any]) -> None:
     Raises:
         InputError: when the file cannot be written.
     """
-    _write(path, json.dumps(finite(result), indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(finite(result), indent=2, allow_nan=False) + "\n")
 
 
 def finite(value: Any) -> Any:
@@ -49,18 +49,7 @@ def replace_between_markers(path: Path, text: str) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end or BEGIN in rest or END in after:
         raise InputError(f"{path}: has not the two lines {BEGIN} and {END}, between which the table goes; add them")
-    _write(path, f"{before}{BEGIN}\n{text.strip()}\n{END}{after}")
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        aside.unlink(missing_ok=True)
+    write_text(path, f"{before}{BEGIN}\n{text.strip()}\n{END}{after}")
 
 
 def markdown(table: Table) -> str:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from piaa.cli import options
 from piaa.cli.console import output, shows_errors
-from piaa.cli.evaluate import BOOTSTRAP_HELP, RULE_HELP, check_options, write_json
+from piaa.cli.evaluate import BOOTSTRAP_HELP, check_options
 from piaa.cli.measures import p_value, show_absent, show_notes, signed
 
 
@@ -20,15 +21,15 @@ def compare(
     method: Annotated[str | None, typer.Option(help="Only this method: piaa, cls, text_patch, paa or pvcl.")] = None,
     against: Annotated[str | None, typer.Option(help="The first run's method, if it is another than --method.")] = None,
     metric: Annotated[str | None, typer.Option(help="Another metric than mAP, by name.")] = None,
-    ap_rule: Annotated[str, typer.Option(help=RULE_HELP)] = "torchmetrics",
+    ap_rule: options.ApRule = "torchmetrics",
     bootstrap: Annotated[int | None, typer.Option(min=2, help=BOOTSTRAP_HELP.replace("; 0 for none", ""))] = None,
-    out: Annotated[Path | None, typer.Option(help="Write all numbers to this JSON file.")] = None,
+    out: options.JsonOut = None,
 ) -> None:
     """Compare two runs on the same images: differences with intervals and p values, by method and by class."""
     from piaa.evaluation.comparison import class_rows, compare_methods, method_pairs
     from piaa.evaluation.metrics import AP_METRICS, classes_without_positives, metric_named
     from piaa.evaluation.score_tables import aligned, read_scores
-    from piaa.jobs.tables import check_place
+    from piaa.files import check_place, write_json
 
     check_options(ap_rule, bootstrap)
     if out:

@@ -1,8 +1,11 @@
-"""What every command shares: the console, progress bars, errors without tracebacks."""
+"""What every command shares: the two consoles, progress bars, errors without tracebacks, how much is said."""
 
 from __future__ import annotations
 
 import functools
+import logging
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -13,19 +16,58 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from piaa.errors import PiaaError
 
-console = Console(stderr=True)
-output = Console()
-ENGINE_HELP = "eager, compile, openvino, onnxruntime or auto; openvino:bf16, openvino:int8, onnxruntime:int8."
 F = TypeVar("F", bound=Callable[..., Any])
 
+PIPE_WIDTH = 200
+"""Columns of a table that goes to a file or another program, where nothing has a width of its own."""
 
-BATCH_HELP = "Images that go through the model together; 0 (automatic) probes what the memory holds."
-SIZE_HELP = "Side in pixels, a multiple of the patch; 'trained' is the model's own, else a third more."
+
+def _output() -> Console:
+    plain = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=PIPE_WIDTH) if plain else Console()
 
 
-def parse_size(text: str | None) -> int | str | None:
-    """What `--image-size` was given: a number, or a word that `Recognizer` knows."""
-    return int(text) if text and text.isdecimal() else text
+console = Console(stderr=True)
+"""Progress and notes; silent with --quiet."""
+errors = Console(stderr=True)
+"""Errors, which are always shown."""
+output = _output()
+"""What was asked for: tables and numbers."""
+
+
+def set_loudness(quiet: bool, verbose: bool) -> None:
+    """Errors alone, or also what the library logs under the name `piaa`.
+
+    Raises:
+        PiaaError: when both are asked for.
+    """
+    if quiet and verbose:
+        raise PiaaError("--quiet and --verbose contradict each other; give one of them")
+    console.quiet = quiet
+    if verbose:
+        from rich.logging import RichHandler
+
+        logger = logging.getLogger("piaa")
+        logger.setLevel(logging.DEBUG)
+        if not any(isinstance(handler, RichHandler) for handler in logger.handlers):
+            logger.addHandler(RichHandler(console=errors, show_path=False, rich_tracebacks=False))
+
+
+def is_verbose() -> bool:
+    """Whether --verbose was given."""
+    return logging.getLogger("piaa").isEnabledFor(logging.DEBUG)
+
+
+def show_error(text: str) -> None:
+    """One error, whatever is in it, on standard error."""
+    errors.print("[bold red]error:[/]", end=" ")
+    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_note(text: str) -> None:
+    """Something that the user should know and that stops nothing."""
+    console.print("[yellow]note:[/]", end=" ")
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def shows_errors(command: F) -> F:
@@ -36,8 +78,7 @@ def shows_errors(command: F) -> F:
         try:
             return command(*args, **kwargs)
         except PiaaError as error:
-            console.print("[bold red]error:[/]", end=" ")
-            console.print(str(error), markup=False, highlight=False)
+            show_error(str(error))
             raise typer.Exit(1) from error
         except KeyboardInterrupt:
             console.print("interrupted; what was finished is kept, --resume goes on from there")
@@ -49,9 +90,18 @@ def shows_errors(command: F) -> F:
 def show_notices(summary: Any) -> None:
     """What a job wants the user to know, and what it skipped."""
     for notice in summary.notices:
-        console.print(f"[yellow]note:[/] {notice}", highlight=False)
+        show_note(notice)
     if summary.failed:
-        console.print(f"[yellow]{summary.failed} images could not be used[/]: see {summary.errors_path}")
+        show_note(f"{summary.failed} images could not be used: see {summary.errors_path}")
+
+
+def show_weights(model: Any) -> None:
+    """Say loudly that a model has random weights."""
+    if model.pretrained.partition(":")[0] == "random":
+        show_note(
+            f"the weights of {model.name} are random ('--pretrained {model.pretrained}'): this is a trial of speed and "
+            "memory; labels and scores mean nothing"
+        )
 
 
 @contextmanager

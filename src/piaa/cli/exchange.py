@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from piaa.cli import options
 from piaa.cli.console import console, output, shows_errors
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def export_tags(
         bool, typer.Option("--backup/--no-backup", help="Keep each file as it was; for embedded.")
     ] = True,
     classifier: Annotated[Path | None, typer.Option(help="Draw heat maps with this classifier; for fiftyone.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps; for heat maps.")] = "auto",
+    device: options.Device = "auto",
 ) -> None:
     """Write tags where people's tools read them: sidecars, keywords, and the formats of labelling programs."""
     from piaa.errors import InputError
@@ -73,7 +74,7 @@ def import_truth(
 ) -> None:
     """Take in labels that somebody has corrected, as truth for 'piaa eval' and 'piaa calibrate'."""
     from piaa.exchange import read_corrections, relative_to, write_corrections
-    from piaa.jobs.tables import check_place
+    from piaa.files import check_place
 
     check_place(out)
     rows = relative_to(read_corrections(file, source), images, out)
@@ -110,7 +111,7 @@ def heat_maps(classifier: Path, device: str) -> Maps:
 
 def note_failures(log: Path, failed: Sequence[tuple[str, str]]) -> None:
     """A line for each image that failed; no file where none did."""
-    from piaa.jobs.common import writing
+    from piaa.files import writing
 
     with writing(log):
         log.unlink(missing_ok=True)

@@ -7,39 +7,40 @@ from typing import Annotated
 
 import typer
 
+from piaa.cli import options
 from piaa.cli.console import (
-    BATCH_HELP,
-    ENGINE_HELP,
-    SIZE_HELP,
     console,
-    parse_size,
+    is_verbose,
     progress_bars,
+    show_note,
     show_notices,
+    show_weights,
     shows_errors,
 )
+
+MOST_NAMED = 5
+"""Classes that a note names; --verbose names all of them."""
 
 
 @shows_errors
 def fit(
     images: Annotated[str, typer.Argument(help="Folder (nested), file or glob of unlabelled images.")],
-    labels: Annotated[Path, typer.Option(help="Class names, one a line: 'name' or 'name: synonym, synonym'.")],
+    labels: options.LabelFile,
     out: Annotated[Path, typer.Option(help="The classifier file to write, such as animals.piaa.")],
-    model: Annotated[str, typer.Option(help="'embedded', an open_clip name, 'local-dir:PATH' or a path.")] = "embedded",
-    pretrained: Annotated[str | None, typer.Option(help="Tag or checkpoint file of an open_clip name.")] = None,
-    front_end: Annotated[
-        str | None, typer.Option(help="clip, sclip, itaclip or sc-clip; else the model's own.")
-    ] = None,
-    recipe: Annotated[str, typer.Option(help="default, or published-voc, -coco, -nus.")] = "default",
-    templates: Annotated[str, typer.Option(help="published, ensemble, or a template with {}.")] = "published",
-    image_size: Annotated[str | None, typer.Option(help=SIZE_HELP)] = None,
-    resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
-    batch_size: Annotated[int, typer.Option(min=0, help=BATCH_HELP)] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run was.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be read.")] = False,
+    model: options.Model = "embedded",
+    pretrained: options.Pretrained = None,
+    front_end: options.FrontEnd = None,
+    recipe: options.RecipeName = "default",
+    templates: options.Templates = "published",
+    image_size: options.ImageSize = None,
+    resize: options.Resize = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    engine: options.EngineName = "eager",
+    batch_size: options.BatchSize = 0,
+    workers: options.Workers = 2,
+    resume: options.Resume = False,
+    strict: options.Strict = False,
 ) -> None:
     """Learn a classifier from unlabelled images and class names (PVCL)."""
     from piaa.jobs import fit_job
@@ -53,7 +54,7 @@ def fit(
         front_end=front_end,
         recipe=recipe,
         templates=templates,
-        image_size=parse_size(image_size),
+        image_size=options.parse_size(image_size),
         resize=resize,
         device=device,
         precision=precision,
@@ -62,6 +63,7 @@ def fit(
         workers=workers,
     )
     learner = recognizer.learner()
+    show_weights(learner.setup.model)
     with progress_bars() as stage:
         summary = fit_job(
             learner,
@@ -80,7 +82,21 @@ def fit(
         highlight=False,
     )
     report = recognizer.classifier_.report
-    for kind in ("fallbacks", "threshold_notes"):
-        for name, reason in report[kind].items():
-            what = "keeps its text prototype" if kind == "fallbacks" else "threshold"
-            console.print(f"[yellow]note:[/] {name} ({what}): {reason}", highlight=False)
+    show_classes("keep their text prototype, since no patches were found for them", report["fallbacks"])
+    show_classes("have no threshold of their own", report["threshold_notes"])
+
+
+def show_classes(what: str, reasons: dict[str, str]) -> None:
+    """One note for all classes that something is to be said of; each with its reason under --verbose."""
+    if not reasons:
+        return
+    if is_verbose():
+        show_note(f"{len(reasons)} classes {what}:")
+        for name, reason in reasons.items():
+            console.print(f"  {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
+        return
+    named = ", ".join(list(reasons)[:MOST_NAMED])
+    more = f" and {len(reasons) - MOST_NAMED} more" if len(reasons) > MOST_NAMED else ""
+    same = set(reasons.values())
+    why = f" ({same.pop()})" if len(same) == 1 else ""
+    show_note(f"{len(reasons)} classes {what}{why}: {named}{more}; --verbose names each with its reason")

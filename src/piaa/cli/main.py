@@ -2,39 +2,73 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from piaa.cli import bench, compare, datasets, demo, evaluate, exchange, explain, fit, models, reproduce, tag
+from piaa.cli import bench, compare, console, datasets, demo, evaluate, exchange, explain, fit, models, reproduce, tag
 from piaa.cli.allocator import keep_freed_memory
-from piaa.cli.console import shows_errors
+
+EVERYWHERE = {"--extension": True, "--quiet": False, "-q": False, "--verbose": False, "-v": False}
+"""Options of every command, and whether a value follows; they may stand before the command or after it."""
+EPILOG = "Every command also takes --extension FILE, --quiet and --verbose; piaa --help says what they do."
+
+
+class Commands(TyperGroup):
+    """Commands whose common options may stand anywhere in the line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Bring the common options to the front, up to a `--`."""
+        end = args.index("--") if "--" in args else len(args)
+        front, rest, taken = [], [], 0
+        for position, word in enumerate(args[:end]):
+            if position < taken:
+                continue
+            name, equals, _ = word.partition("=")
+            if name in EVERYWHERE:
+                taken = position + (2 if EVERYWHERE[name] and not equals else 1)
+                front += args[position : min(taken, end)]
+            else:
+                rest.append(word)
+        return super().parse_args(ctx, front + rest + args[end:])
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Multi-label image recognition that needs no training and no labels.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("fit")(fit.fit)
-app.command("tag")(tag.tag)
-app.command("eval")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("export")(exchange.export_tags)
-app.command("import")(exchange.import_truth)
-app.command("explain")(explain.explain)
-app.command("models")(models.models)
-app.command("demo")(demo.demo)
-app.command("bench")(bench.bench)
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "fit": fit.fit,
+    "tag": tag.tag,
+    "eval": evaluate.evaluate,
+    "compare": compare.compare,
+    "export": exchange.export_tags,
+    "import": exchange.import_truth,
+    "explain": explain.explain,
+    "models": models.models,
+    "demo": demo.demo,
+    "bench": bench.bench,
+    "reproduce": reproduce.reproduce,
+    "report": reproduce.report,
+}
+for name, command in COMMANDS.items():
+    app.command(name, epilog=EPILOG)(command)
 app.add_typer(datasets.app, name="datasets")
-app.command("reproduce")(reproduce.reproduce)
-app.command("report")(reproduce.report)
 
 
-@shows_errors
-def load(extensions: list[Path]) -> None:
-    """Run the user's own files, those of PIAA_EXTENSIONS too."""
+@console.shows_errors
+def prepare(extensions: list[Path], quiet: bool, verbose: bool) -> None:
+    """Say how much is said, and run the user's own files, those of PIAA_EXTENSIONS too."""
+    console.set_loudness(quiet, verbose)
     from piaa.extensions import load_extensions
 
     load_extensions(extensions)
@@ -46,16 +80,34 @@ def main(
     extension: Annotated[
         list[Path] | None, typer.Option(help="Python file that registers front-ends, recipes, metrics; repeatable.")
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show errors and what was asked for, no more.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the library logs and all notes.")] = False,
 ) -> None:
     """Multi-label image recognition that needs no training and no labels."""
     keep_freed_memory()
-    load(extension or [])
+    prepare(extension or [], quiet, verbose)
     if version:
-        from piaa import __version__
+        from piaa.version import __version__
 
         typer.echo(f"piaa {__version__}")
         raise typer.Exit
 
 
+def run() -> None:
+    """The program: `app`, and one line instead of a traceback where standard output cannot take what is written."""
+    try:
+        try:
+            app(prog_name="piaa")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit has nothing left to write
+        if error.errno != errno.EPIPE:  # a reader that has seen enough is no error to tell of
+            print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    app()
+    run()

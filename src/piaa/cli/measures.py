@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from piaa.cli.console import console, output
+from piaa.cli.console import output, show_note
 
 SIX = ("cp", "cr", "cf1", "op", "or", "of1")
 
@@ -89,5 +89,4 @@ def show_absent(names: list[str]) -> None:
 def show_notes(notes: Iterable[str]) -> None:
     """What the user should be told."""
     for note in notes:
-        console.print("[yellow]note:[/]", end=" ")
-        console.print(note, markup=False, highlight=False)
+        show_note(note)

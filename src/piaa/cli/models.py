@@ -7,37 +7,36 @@ from typing import Annotated
 import typer
 
 from piaa.cli.console import output, shows_errors
+from piaa.cli.options import Pretrained
 
 
 @shows_errors
 def models(
     check: Annotated[str | None, typer.Option(help="Run the self-test on this model.")] = None,
-    pretrained: Annotated[str | None, typer.Option(help="Tag or checkpoint for --check.")] = None,
+    pretrained: Pretrained = None,
 ) -> None:
-    """List the models that can be used, or check one."""
-    from rich.table import Table
-
+    """List the models that can be used, or check one: is it here what its own library computes?"""
     from piaa.vision.models import list_models, load_model, self_test
 
     if check:
         report = self_test(load_model(check, pretrained, device="auto", precision="fp32"))
-        output.print(f"{report.model} on {report.device}, {report.seconds:.1f} s", highlight=False)
-        for line in report.checks:
-            output.print(str(line), markup=False, highlight=False)
+        output.print(f"{report.model} on {report.device}, {report.seconds:.1f} s", markup=False, highlight=False)
+        for one in report.checks:
+            verdict = "passed" if one.passed else "FAILED"
+            text = f"{verdict}  {one.name}: relative error {one.value:.1e}, at most {one.limit:.0e} is allowed"
+            output.print(text, markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(0 if report.passed else 1)
-    table = Table("model", "tags of --pretrained", "parameters", "grid", "width", "on this machine", title="Models")
     for info in list_models():
-        table.add_row(
-            info.name,
-            info.unsupported or _shortened(info.tags),
-            f"{info.parameters / 1e6:.1f} M",
-            f"{info.grid[0]} x {info.grid[1]}",
-            str(info.width),
-            _shortened(info.on_this_machine),
-        )
-    output.print(table)
+        size = f"{info.parameters / 1e6:.1f} million parameters, {info.grid[0]} x {info.grid[1]} patches"
+        _line(f"{info.name}  ({size}, width {info.width})")
+        if info.unsupported:
+            _line(f"    {info.unsupported}")
+        elif info.tags:
+            _line(f"    --pretrained: {', '.join(info.tags)}")
+        if info.on_this_machine:
+            _line(f"    on this machine: {', '.join(info.on_this_machine)}")
 
 
-def _shortened(tags: tuple[str, ...], most: int = 4) -> str:
-    more = f" and {len(tags) - most} more" if len(tags) > most else ""
-    return ", ".join(tags[:most]) + more
+def _line(text: str) -> None:
+    """Names that must be typed are never cut, nor broken by anything but the terminal itself."""
+    output.print(text, markup=False, highlight=False, soft_wrap=True)

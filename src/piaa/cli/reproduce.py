@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from piaa.cli.console import BATCH_HELP, ENGINE_HELP, console, output, progress_bars, shows_errors
+from piaa.cli import options
+from piaa.cli.console import console, output, progress_bars, shows_errors
 
 ROOT = Path(".piaa")
 
@@ -31,14 +32,14 @@ def reproduce(
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="default, published (the data set's own), or any by name.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side in pixels; else as trained, as the paper.")] = None,
-    resize: Annotated[str | None, typer.Option(help="shortest, squash or pad.")] = None,
+    resize: options.Resize = None,
     images: Annotated[int, typer.Option(min=0, help="At most so many of each split; 0: all (scenes: 2,000).")] = 0,
-    seed: Annotated[int, typer.Option(help="Of the scenes.")] = 7,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
-    batch_size: Annotated[int, typer.Option(min=0, help=BATCH_HELP)] = 0,
-    workers: Annotated[int, typer.Option(min=1)] = 2,
+    seed: options.Seed = 7,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    engine: options.EngineName = "eager",
+    batch_size: options.BatchSize = 0,
+    workers: options.Workers = 2,
     again: Annotated[bool, typer.Option("--again", help="Measure what is in the results once more.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Compare the checksums of stored embeddings.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would run, and what disk it takes.")] = False,

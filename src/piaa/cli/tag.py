@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from piaa.cli.console import BATCH_HELP, ENGINE_HELP, console, progress_bars, show_notices, shows_errors
+from piaa.cli import options
+from piaa.cli.console import console, progress_bars, show_notices, show_weights, shows_errors
 from piaa.errors import InputError
 
 
@@ -32,24 +33,35 @@ def parse_thresholds(values: list[str]) -> dict[str, float]:
 @shows_errors
 def tag(
     images: Annotated[str, typer.Argument(help="Folder (nested), file or glob of images.")],
-    classifier: Annotated[Path, typer.Option(help="A file that 'piaa fit' wrote.")],
+    classifier: options.ClassifierFile,
     out: Annotated[Path, typer.Option(help="The file to write: .jsonl, .csv or .parquet.")],
     threshold: Annotated[list[str] | None, typer.Option(help="NAME=0.7: another threshold for a class.")] = None,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the scores of all classes too.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "eager",
-    batch_size: Annotated[int, typer.Option(min=0, help=BATCH_HELP)] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run was.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be read.")] = False,
+    model: options.MovedModel = None,
+    pretrained: options.MovedPretrained = None,
+    device: options.Device = "auto",
+    engine: options.EngineName = "eager",
+    batch_size: options.BatchSize = 0,
+    workers: options.Workers = 2,
+    resume: options.Resume = False,
+    strict: options.Strict = False,
 ) -> None:
     """Give images their labels with a learnt classifier (PAA). A score of 0.5 is the class's threshold."""
     from piaa.jobs import tag_job
     from piaa.recognizer import Recognizer
 
-    recognizer = Recognizer.load(classifier, device=device, engine=engine, batch_size=batch_size, workers=workers)
+    recognizer = Recognizer.load(
+        classifier,
+        model=model,
+        pretrained=pretrained,
+        device=device,
+        engine=engine,
+        batch_size=batch_size,
+        workers=workers,
+    )
     recognizer.set_thresholds(parse_thresholds(threshold or []))
     scorer = recognizer.scorer()
+    show_weights(scorer.setup.model)
     with progress_bars() as stage:
         summary = tag_job(
             scorer,

@@ -94,7 +94,7 @@ def _load(path: Path) -> Any:
     try:
         from pycocotools.coco import COCO
     except ImportError as error:
-        raise InputError("reading COCO needs pycocotools: pip install 'piaa[coco]'") from error
+        raise InputError("reading COCO needs pycocotools: pip install pycocotools") from error
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints as it loads
             coco = COCO(str(path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from piaa.datasets.base import Annotations
 from piaa.datasets.folder import from_truth
 from piaa.errors import InputError
 from piaa.evaluation.truth import read_truth
+from piaa.files import write_json
 from piaa.inputs.images import printable
 from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder, write_scene_truth
@@ -50,9 +50,7 @@ def read_scenes(
                 drawn = write_scene_folder(folder / split, seed, split, counts[split], step)
                 write_scene_truth(folder / f"{split}.csv", split, drawn)
                 done += counts[split]
-            aside = folder / ".scenes.json"
-            aside.write_text(json.dumps(made) + "\n", encoding="utf-8")
-            os.replace(aside, mark)  # last: without it the folder is not whole, and is drawn again
+            write_json(mark, made, indent=None)  # last: without it the folder is not whole, and is drawn again
     except OSError as error:
         raise InputError(f"{printable(folder)}: cannot be written: {error.strerror or error}") from error
     names = object_names()

@@ -23,8 +23,7 @@ import torch
 from torch import Tensor
 
 from piaa.errors import InputError
-from piaa.jobs.common import writing
-from piaa.jobs.tables import check_place
+from piaa.files import check_place, whole_file
 
 VERSION = 1
 PREFIX = "score:"
@@ -88,13 +87,8 @@ def write_scores(path: str | os.PathLike[str], table: ScoreTable) -> None:
         columns["decided"] = _lists(table.decided, pa.bool_())
     about = json.dumps({"version": VERSION, "classes": table.label_names}, ensure_ascii=False)
     content = pa.table(columns).replace_schema_metadata({"piaa": about})
-    aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        with writing(out):
-            pq.write_table(content, aside)
-            os.replace(aside, out)
-    finally:
-        aside.unlink(missing_ok=True)
+    with whole_file(out) as aside:
+        pq.write_table(content, aside)
 
 
 def read_scores(path: str | os.PathLike[str]) -> ScoreTable:

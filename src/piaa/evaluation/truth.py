@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from piaa.errors import InputError, LabelError
+from piaa.errors import LabelError
+from piaa.files import whole_file
 
 SEPARATOR = ";"
 
@@ -142,23 +143,16 @@ def write_truth(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]])
         LabelError: a label that holds a `;`.
     """
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(aside, "w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["path", "labels", "sizes"])
-            for row in rows:
-                names = list(row["labels"])
-                for name in names:
-                    if SEPARATOR in name or name != name.strip():
-                        raise LabelError(f"{path}: label {name!r}: `;` separates labels, and blanks are cut off")
-                sizes = json.dumps(dict(row.get("sizes") or {}), ensure_ascii=False)
-                writer.writerow([row["path"], SEPARATOR.join(names), sizes])
-        os.replace(aside, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        aside.unlink(missing_ok=True)
+    with whole_file(path) as aside, open(aside, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["path", "labels", "sizes"])
+        for row in rows:
+            names = list(row["labels"])
+            for name in names:
+                if SEPARATOR in name or name != name.strip():
+                    raise LabelError(f"{path}: label {name!r}: `;` separates labels, and blanks are cut off")
+            sizes = json.dumps(dict(row.get("sizes") or {}), ensure_ascii=False)
+            writer.writerow([row["path"], SEPARATOR.join(names), sizes])
 
 
 def _csv_entries(path: Path, text: str, index: Mapping[str, int]) -> Iterator[_Entry]:

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from piaa.errors import ImageError
-from piaa.exchange.common import Exported, Options, image_size, whole_file
+from piaa.exchange.common import Exported, Options, image_size
 from piaa.exchange.tag_table import TagTable
+from piaa.files import whole_file
 
 
 def export_coco(table: TagTable, options: Options) -> Exported:

@@ -1,11 +1,10 @@
-"""What every format shares: the options of an export, what became of it, and files written whole."""
+"""What every format shares: the options of an export, what became of it, and text that is harmless anywhere."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,23 +106,6 @@ def one_by_one(table: TagTable, write: Callable[[TagRow], Path | None]) -> Expor
             if place is not None:
                 result.places.append(place)
     return result
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Inside: a name beside `path` to write to, moved to `path` at the end; nothing is left there after an error.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    aside = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
-    try:
-        yield aside
-        os.replace(aside, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from piaa.errors import InputError
 from piaa.evaluation.truth import SEPARATOR, write_truth
-from piaa.exchange.common import whole_file
+from piaa.files import whole_file
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from piaa.errors import ImageError, InputError
-from piaa.exchange.common import Exported, Options, image_size, plain, unique, whole_file
+from piaa.exchange.common import Exported, Options, image_size, plain, unique
 from piaa.exchange.corrections import Corrected, read_text
 from piaa.exchange.tag_table import TagRow, TagTable
+from piaa.files import whole_file
 
 SHAPES = ("tag", "box", "polygon", "polyline", "points", "mask", "ellipse", "cuboid")
 SCORE = {"name": "score", "mutable": "False", "input_type": "number", "default_value": "0", "values": "0;1;0.000001"}

@@ -17,9 +17,10 @@ import numpy as np
 from PIL import Image
 
 from piaa.errors import ImageError, InputError
-from piaa.exchange.common import Exported, Options, unique, whole_file
+from piaa.exchange.common import Exported, Options, unique
 from piaa.exchange.corrections import Corrected, read_json
 from piaa.exchange.tag_table import TagRow, TagTable
+from piaa.files import whole_file
 
 FIELD = "piaa"
 TRUTH_FIELDS = ("ground_truth", "truth", "labels", FIELD)

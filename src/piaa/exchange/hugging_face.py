@@ -7,8 +7,9 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from piaa.exchange.common import Exported, Options, whole_file
+from piaa.exchange.common import Exported, Options
 from piaa.exchange.tag_table import TagTable
+from piaa.files import whole_file
 
 ROWS = 10_000  # in a row group
 

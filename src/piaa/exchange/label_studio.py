@@ -15,9 +15,10 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from piaa.errors import InputError
-from piaa.exchange.common import Exported, Options, plain, whole_file
+from piaa.exchange.common import Exported, Options, plain
 from piaa.exchange.corrections import Corrected, read_json
 from piaa.exchange.tag_table import TagRow, TagTable
+from piaa.files import whole_file
 
 CONTROL, OBJECT = "labels", "image"
 

@@ -7,9 +7,10 @@ import io
 from pathlib import Path
 
 from piaa.errors import InputError
-from piaa.exchange.common import Exported, Options, cell, uncell, whole_file
+from piaa.exchange.common import Exported, Options, cell, uncell
 from piaa.exchange.corrections import Corrected, read_text
 from piaa.exchange.tag_table import TagTable
+from piaa.files import whole_file
 
 
 def export_one_hot(table: TagTable, options: Options) -> Exported:

@@ -12,8 +12,9 @@ from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 
 from piaa.errors import ImageError, InputError
-from piaa.exchange.common import NAMINGS, Exported, Options, keyword_of, one_by_one, unique, whole_file
+from piaa.exchange.common import NAMINGS, Exported, Options, keyword_of, one_by_one, unique
 from piaa.exchange.tag_table import TagRow, TagTable
+from piaa.files import whole_file
 
 X, RDF = "adobe:ns:meta/", "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DC, LR = "http://purl.org/dc/elements/1.1/", "http://ns.adobe.com/lightroom/1.0/"
@@ -89,7 +90,7 @@ def _write(row: TagRow, options: Options) -> Path:
     except InputError as error:
         raise ImageError(row.path, f"its sidecar {path.name} is left as it was: {error}") from error
     if before is None or after != before:
-        with whole_file(path) as aside:
+        with whole_file(path, durable=False) as aside:
             aside.write_bytes(after)
     return path
 

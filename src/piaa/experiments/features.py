@@ -27,9 +27,10 @@ from numpy.typing import NDArray
 
 from piaa.engine import Setup, digest
 from piaa.errors import ImageError, InputError
+from piaa.files import write_json, writing
 from piaa.inputs.items import Item, batches
 from piaa.jobs import Progress
-from piaa.jobs.common import digest_of_items, writing
+from piaa.jobs.common import digest_of_items
 from piaa.vision.encoder import Encoded
 
 INFO, CLS, PATCHES, STATE = "features.json", "cls.npy", "patches.npy", "progress.json"
@@ -137,7 +138,7 @@ class FeatureStore:
             **{key: state[key] for key in ("rows", "failed", "seconds", "encoder_seconds")},
             "sha256": {name: _sha256(partial / name) for name in (CLS, PATCHES)},
         }
-        _write_json(partial / INFO, info)
+        write_json(partial / INFO, info, indent=None)
         (partial / STATE).unlink(missing_ok=True)
         os.replace(partial, path)
 
@@ -170,7 +171,7 @@ class FeatureStore:
             state["seconds"] = before + time.monotonic() - begin
             for array in arrays:
                 array.flush()  # type: ignore[attr-defined]
-            _write_json(partial / STATE, state)
+            write_json(partial / STATE, state, indent=None)
             if progress:
                 progress(state["done"], len(items))
 
@@ -222,13 +223,6 @@ def _array(path: Path, shape: tuple[int, ...], done: int) -> Any:
     mode: Any = "r+" if done and path.is_file() else "w+"
     with writing(path):
         return np.lib.format.open_memmap(path, mode, np.float16, shape)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    aside = path.with_name(path.name + ".aside")
-    with writing(path):
-        aside.write_text(json.dumps(value), encoding="utf-8")
-        os.replace(aside, path)
 
 
 def _sha256(path: Path) -> str:

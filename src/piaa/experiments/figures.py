@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from piaa.experiments.pictures import picture_path
 from piaa.experiments.results import Row
 from piaa.experiments.spec import Spec
 from piaa.experiments.tables import notes
-from piaa.jobs.common import writing
+from piaa.files import whole_file
 from piaa.report.explain import overlay
 
 BLUE, GREY = "#005a9c", "#60646c"
@@ -65,11 +64,9 @@ def _save(figure: Figure, out: Path, name: str) -> str:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=ending, dpi=150, bbox_inches="tight", facecolor="white")
         path = out / f"{name}.{ending}"
-        aside = path.with_name(path.name + ".partial")
         png = buffer.getvalue()
-        with writing(path):
+        with whole_file(path) as aside:
             aside.write_bytes(png)
-            os.replace(aside, path)
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from piaa.errors import ModelError
 from piaa.experiments.job import Job
-from piaa.jobs.common import writing
+from piaa.files import whole_file, writing
 from piaa.report.explain import heat_map
 from piaa.vision.encoder import run_blocks
 from piaa.vision.preprocess import Box
@@ -118,9 +117,7 @@ def _shrunk(image: Image.Image) -> Image.Image:
 
 
 def _save(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    aside = path.with_name(path.name + ".partial")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-        os.replace(aside, path)
+    with whole_file(path) as aside, aside.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]

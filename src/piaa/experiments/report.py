@@ -12,7 +12,7 @@ from piaa.experiments.figures import Drawn, draw_figures
 from piaa.experiments.results import Results, Row, latest
 from piaa.experiments.spec import read_spec, spec_names
 from piaa.experiments.tables import Table, build_table
-from piaa.jobs.common import writing
+from piaa.files import claim_folder, write_text
 
 TITLE = "PIAA: the paper's tables and figures, measured again"
 ABOUT = (
@@ -39,16 +39,12 @@ def write_report(results: str | os.PathLike[str], out: str | os.PathLike[str]) -
     """
     stored, target = Results(results), Path(out)
     rows = latest(stored.read())
-    with writing(target):
-        target.mkdir(parents=True, exist_ok=True)
+    claim_folder(target, "piaa report")
     tables, figures = _contents(rows, stored.folder, target)
     written = []
     for ending in FORMATS:
         path = target / f"report.{ending}"
-        aside = path.with_name(path.name + ".partial")
-        with writing(path):
-            aside.write_text(_render(ending, tables, figures), encoding="utf-8")
-            os.replace(aside, path)
+        write_text(path, _render(ending, tables, figures))
         written.append(path)
     return written + [target / figure.png for figure in figures]
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from piaa.errors import InputError
-from piaa.jobs.common import writing
+from piaa.files import claim_folder, whole_file, write_text, writing
 
 FILE = "results.jsonl"
 
@@ -99,14 +99,13 @@ class Results:
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add a run's rows, all of them in one line, so that a run is there as a whole or not at all."""
+        if not self.path.is_file():
+            claim_folder(self.folder, "piaa reproduce")
         with writing(self.path):
-            self.folder.mkdir(parents=True, exist_ok=True)
             kept = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
             if kept and not kept.endswith("\n"):  # a line that a kill cut off
                 kept = kept[: kept.rfind("\n") + 1]
-            aside = self.path.with_name(self.path.name + ".partial")
-            aside.write_text(kept + json.dumps([asdict(row) for row in rows]) + "\n", encoding="utf-8")
-            os.replace(aside, self.path)
+            write_text(self.path, kept + json.dumps([asdict(row) for row in rows]) + "\n")
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """The rows as a Parquet file, written aside and renamed."""
@@ -115,10 +114,8 @@ class Results:
 
         rows = self.read()
         columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(Row)}
-        aside = Path(f"{path}.partial")
-        with writing(aside):
+        with whole_file(path) as aside:
             pq.write_table(pa.table(columns), aside)
-            os.replace(aside, path)
 
 
 def latest(rows: Iterable[Row]) -> list[Row]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from piaa.errors import ImageError, InputError
+from piaa.files import writing
 from piaa.inputs.items import Item, iterate, list_folder
 
 Progress = Callable[[int, int | None], None]
@@ -94,15 +94,6 @@ class ErrorLog:
         self.records.append(record)
         with writing(self.path), open(self.path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write (no space, no permission) into an `InputError` that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def errors_path(out: Path) -> Path:

@@ -15,10 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from piaa.errors import ImageError, InputError
+from piaa.files import check_place
 from piaa.inputs.items import Item, batches
 from piaa.jobs.common import ErrorLog, Progress, Record, Summary, digest_of_items, errors_path, gather
 from piaa.jobs.partial import Partial, open_partial
-from piaa.jobs.tables import check_place
 
 CHECKPOINT_EVERY = 2048
 CHECKPOINT = "checkpoint.safetensors"

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from piaa.errors import InputError
-from piaa.jobs.common import writing
+from piaa.files import whole_file, writing
 
 MANIFEST_VERSION = 1
 
@@ -40,11 +39,9 @@ class Partial:
 
     def write(self, name: str, fill: Callable[[Path], object]) -> Path:
         """Let `fill` write a file aside, then move it to `name`."""
-        aside, final = self.path / f"{name}.tmp", self.path / name
-        with writing(final):
+        final = self.path / name
+        with whole_file(final) as aside:
             fill(aside)
-            _sync(aside)
-            os.replace(aside, final)
         return final
 
     def write_lines(self, name: str, records: Iterable[Any]) -> None:
@@ -134,8 +131,3 @@ def _damaged(path: Path, what: str) -> InputError:
 def _notice(notices: list[str], text: str) -> None:
     notices.append(text)
     log.warning(text)
-
-
-def _sync(path: Path) -> None:
-    with open(path, "rb") as stream:
-        os.fsync(stream.fileno())

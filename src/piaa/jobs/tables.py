@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from piaa.errors import InputError
+from piaa.files import check_place
 
 Row = dict[str, Any]
 Shards = Iterable[list[Row]]
@@ -52,20 +53,6 @@ def check_output(out: str | os.PathLike[str], label_names: Sequence[str] = ()) -
             "write .jsonl or .parquet"
         )
     return path
-
-
-def check_place(path: Path) -> None:
-    """Refuse an output file in a folder that is not there or cannot be written to, and the name of a folder.
-
-    Raises:
-        InputError: in these cases.
-    """
-    if path.is_dir():
-        raise InputError(f"{path}: a folder; give the name of a file to write")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: cannot be written: the folder {path.parent} does not exist; create it first")
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path}: cannot be written: no permission to write in {path.parent}")
 
 
 def write_table(path: Path, suffix: str, shards: Shards, score_columns: Sequence[str]) -> None:

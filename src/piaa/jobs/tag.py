@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from piaa.errors import ImageError
+from piaa.files import whole_file
 from piaa.inputs.items import Batch, Item, batches
 from piaa.jobs.common import (
     ErrorLog,
@@ -23,7 +24,6 @@ from piaa.jobs.common import (
     digest_of_items,
     errors_path,
     gather,
-    writing,
 )
 from piaa.jobs.partial import Partial, open_partial
 from piaa.jobs.tables import Row, check_output, write_table
@@ -179,9 +179,8 @@ def _assemble(run: _Run, out: Path) -> None:
     names = _shard_names("rows", run.partial, len(run.items))
     shards = (run.partial.read_lines(name) for name in names)
     columns = run.scorer.label_names if run.all_scores else []
-    whole = run.partial.write("whole", lambda path: write_table(path, out.suffix, shards, columns))
-    with writing(out):
-        os.replace(whole, out)
+    with whole_file(out) as aside:
+        write_table(aside, out.suffix, shards, columns)
     run.partial.remove()
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import re
-import tempfile
 from collections import Counter
 from functools import lru_cache
 from importlib import resources
@@ -16,6 +14,7 @@ from jinja2 import BaseLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from piaa.errors import InputError
+from piaa.files import write_text
 from piaa.report import pictures, reasons
 from piaa.report.data import ClassRow, GalleryImage, LabelCall, MethodRow, ReportData, State
 
@@ -54,17 +53,7 @@ def write_report(data: ReportData, path: str | Path) -> Path:
     """
     target = Path(path)
     page = build_report(data)
-    aside = ""
-    try:
-        handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        os.chmod(aside, 0o644)
-        os.replace(aside, target)
-    except OSError as error:
-        if aside:
-            Path(aside).unlink(missing_ok=True)
-        raise InputError(f"cannot write the report to {target}: {error.strerror or error}") from error
+    write_text(target, page)
     return target
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from piaa.errors import InputError
 from piaa.explanation import Box, Explanation
+from piaa.report.fonts import font_for
 
 Tile = tuple[str, float, bool, NDArray[np.float32]]
 COLOUR_MAP = "plasma"
@@ -153,29 +152,25 @@ def explain_sheet(
 
 def _caption(canvas: Image.Image, at: tuple[int, int], width: int, lines: tuple[str, str], *, given: bool) -> None:
     draw = ImageDraw.Draw(canvas)
-    for line, name, size, colour, drop in (
-        (lines[0], "DejaVuSans-Bold.ttf", 16, _YES if given else _INK, 7),
-        (lines[1], "DejaVuSans.ttf", 12, _SOFT, 30),
+    for text, bold, size, colour, drop in (
+        (lines[0], True, 16, _YES if given else _INK, 7),
+        (lines[1], False, 12, _SOFT, 30),
     ):
-        font = _font(name, size)
+        font, line = font_for(_one_line(text), size, bold)
         draw.text((at[0], at[1] + drop), _fitted(line, font, width), font=font, fill=colour)
 
 
-def _fitted(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """One line no wider than `width` pixels; an ellipsis where it was cut."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[:500]).split())
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text[:500]).split())
+
+
+def _fitted(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """A line no wider than `width` pixels; an ellipsis where it was cut."""
     if font.getlength(line) <= width:
         return line
     while line and font.getlength(line + "…") > width:
         line = line[:-1]
     return line.rstrip() + "…"
-
-
-@lru_cache
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    import matplotlib
-
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)
 
 
 def _shrunk(image: Image.Image, region: Box, side: int) -> tuple[Image.Image, Box]:

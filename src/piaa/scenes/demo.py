@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
@@ -15,6 +14,7 @@ from typing import Any
 from piaa.engine import Learner
 from piaa.evaluation.evaluate import Evaluation, evaluate
 from piaa.evaluation.truth import read_truth
+from piaa.files import claim_folder, emptied, write_json, write_text
 from piaa.jobs import fit_job, tag_job
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names
@@ -59,20 +59,23 @@ def run_demo(
         options: parameters of `Recognizer`.
 
     Raises:
-        ModelError, InputError: for options that do not exist, before anything is drawn.
+        ModelError, InputError: for options that do not exist, or a folder that holds what the demo did not write,
+            before anything is drawn.
     """
     out = Path(out)
     seconds: dict[str, float] = {}
     recognizer = Recognizer(object_names(), **options)
     learner = recognizer.learner()
     together = learner.setup.decoded_together
-    out.mkdir(parents=True, exist_ok=True)
+    claim_folder(out, "piaa demo")
 
     with _timed(seconds, "draw"):
+        for split in ("unlabelled", "test"):
+            emptied(out / split)  # an earlier run may have drawn more
         write_scene_folder(out / "unlabelled", seed, "unlabelled", unlabelled, stage("drawing unlabelled images"))
         drawn = write_scene_folder(out / "test", seed, "test", test, stage("drawing test images"))
         write_scene_truth(out / "truth.csv", "test", drawn)
-        (out / "labels.txt").write_text("\n".join(object_names()) + "\n", encoding="utf-8")
+        write_text(out / "labels.txt", "\n".join(object_names()) + "\n")
     with _timed(seconds, "fit"):
         summary = fit_job(
             learner,
@@ -103,9 +106,7 @@ def run_demo(
         "settings": recognizer.classifier_.settings,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
-    aside = out / ".metrics.json.partial"
-    aside.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
-    os.replace(aside, out / "metrics.json")
+    write_json(out / "metrics.json", numbers)
     return DemoResult(out, numbers, result, recognizer, learner, seconds)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from piaa.evaluation.truth import write_truth
+from piaa.files import whole_file
 from piaa.scenes.catalogue import object_names
 from piaa.scenes.draw import render
 from piaa.scenes.sample import Scene, sample_scene
@@ -33,12 +34,11 @@ def write_scene_folder(
         scene = sample_scene(seed, split, index)
         rng = np.random.default_rng((*scene.key, 2))
         name = f"{split}-{index:05d}.{'png' if index % 4 == 3 else 'jpg'}"
-        aside = folder / f".{name}"
         size = (int(rng.choice(SIDES)), int(rng.choice(SIDES)))
         size = size if max(size) <= 1.34 * min(size) else (size[0], size[0])
         picture = render(scene, size)
-        picture.save(aside, format="PNG") if name.endswith("png") else picture.save(aside, "JPEG", quality=90)
-        os.replace(aside, folder / name)
+        with whole_file(folder / name, durable=False) as aside:
+            picture.save(aside, format="PNG") if name.endswith("png") else picture.save(aside, "JPEG", quality=90)
         return name, scene
 
     drawn = []

@@ -13,6 +13,10 @@ MAX_NAME_LENGTH = 200
 """Characters; a text encoder reads some 75 tokens, so anything longer is a mistake in the file."""
 
 
+LIST_MARKS = "[](){},\"'"
+"""What a list that a program printed begins and ends with."""
+
+
 @dataclass(frozen=True)
 class Label:
     """One class.
@@ -105,7 +109,10 @@ def _parse(place: str, entry: str | Label) -> Label:
         name, parts = entry.name, list(entry.synonyms)
     elif isinstance(entry, str):
         name, colon, rest = entry.partition(":")
-        parts = rest.split(",") if colon else []
+        if not colon:
+            _refuse_lists(place, entry.strip())
+        whole = "," in name and not rest.strip()  # a name with a comma, ended by a colon
+        parts = rest.split(",") if colon and not whole else []
     else:
         raise LabelError(f"{place}: must be a string, not {type(entry).__name__}")
     name = _clean(place, name, "class name")
@@ -115,6 +122,23 @@ def _parse(place: str, entry: str | Label) -> Label:
         if key in keys[:position]:
             raise LabelError(f"{place}: synonym {phrases[position]!r} of {name!r} is there twice")
     return Label(name, tuple(phrases))
+
+
+def _refuse_lists(place: str, entry: str) -> None:
+    """Several names in one line, or a list as a program prints it, would silently become one class."""
+    if entry and entry[0] in LIST_MARKS and entry[-1] in LIST_MARKS:
+        raise LabelError(
+            f"{place}: {entry[:60]!r} looks like a list as a program prints it; write the names alone, one a line, "
+            "without brackets and quotes"
+        )
+    names = [part.strip() for part in entry.split(",") if part.strip()]
+    if "," in entry and names:
+        first, rest = names[0], ", ".join(names[1:]) or "..."
+        raise LabelError(
+            f"{place}: {entry[:60]!r} has commas and no colon. If these are several classes, write each on a line of "
+            f"its own. If they mean the same, write '{first}: {rest}'. If it is one name with a comma, end it with a "
+            f"colon: '{entry[:60]}:'"
+        )
 
 
 def _clean(place: str, text: str, what: str) -> str:

@@ -25,6 +25,7 @@ from piaa.vision.quiet import quiet
 EMBEDDED = "embedded"
 EMBEDDED_DIR = Path(__file__).parents[2] / "assets" / "embedded"
 LOCAL_PREFIX = "local-dir:"
+HUB_PREFIX = "hf-hub:"
 RANDOM = "random"
 CONFIG_NAME = "open_clip_config.json"
 
@@ -32,6 +33,12 @@ THREE_WAYS = (
     "Three ways to get the weights: (1) run once with a network connection, and they stay in the cache; "
     "(2) bring a checkpoint file and name it: --model {name} --pretrained FILE; "
     "(3) bring a model directory (open_clip's or Hugging Face's): --model local-dir:DIR"
+)
+
+
+BRING = (
+    "Run once with a network connection, and the model stays in the cache; "
+    "or bring its folder: --model local-dir:FOLDER"
 )
 
 
@@ -58,6 +65,9 @@ def find_source(name: str, pretrained: str) -> Source:
         if directory is not None:
             _refuse_pretrained(name, pretrained)
             return _from_directory(directory)
+        if name.startswith(HUB_PREFIX):
+            _refuse_pretrained(name, pretrained)
+            return _from_hub(name)
         if Path(name).is_file():
             _refuse_pretrained(name, pretrained)
             return _from_bare_file(Path(name))
@@ -135,6 +145,21 @@ def _from_directory(directory: Path) -> Source:
     return Source(clip, _preprocessing(clip), tokenizer, front_end)
 
 
+def _from_hub(name: str) -> Source:
+    """A model repository of the Hugging Face hub in open_clip's form, from the hub or from its cache."""
+    import open_clip
+    from huggingface_hub import try_to_load_from_cache
+
+    repository = name[len(HUB_PREFIX) :]
+    if repository.count("/") != 1 or not all(repository.split("/")):
+        raise ModelError(f"{name}: write {HUB_PREFIX}ORGANISATION/NAME, such as hf-hub:timm/ViT-B-16-SigLIP2")
+    if not isinstance(try_to_load_from_cache(repository, CONFIG_NAME), str) and _no_network():
+        raise ModelError(f"{name}: not in the cache of this machine, and the hub cannot be reached. " + BRING)
+    clip = _create(name, name, require_pretrained=True)
+    tokenizer = functools.partial(_tokenizer, functools.partial(open_clip.get_tokenizer, name), name)
+    return Source(clip, _preprocessing(clip), tokenizer)
+
+
 def _from_bare_file(path: Path) -> Source:
     weights = read_state_dict(path)
     if any(key.startswith("vision_model.") for key in weights):
@@ -152,6 +177,12 @@ def _from_open_clip_name(name: str, pretrained: str) -> Source:
 
     known = name.replace("/", "-")
     if known not in open_clip.list_models():
+        if Path(name).is_dir():
+            held = sorted(path.name for path in Path(name).iterdir())[:5]
+            raise ModelError(
+                f"{name}: this folder holds no model: it needs {CONFIG_NAME} (open_clip) or config.json (Hugging "
+                f"Face), and has {', '.join(held) or 'nothing'}"
+            )
         raise ModelError(
             f"no model is called {name!r}, and no file or directory either; `piaa models` lists what there is"
         )

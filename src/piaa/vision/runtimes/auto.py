@@ -7,7 +7,6 @@ process would pay its compilation.
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from piaa.errors import PiaaError
+from piaa.errors import InputError, PiaaError
+from piaa.files import write_json, writing
 from piaa.vision.encoder import Encoded, Encoder
 from piaa.vision.runtimes.cache import describe_graph, engines_dir, installed, name_of
 from piaa.vision.runtimes.exported import ExportedEncoder
@@ -119,10 +119,9 @@ def _read(path: Path, candidates: list[Engine]) -> Engine | None:
 
 def _write(path: Path, verdict: dict[str, Any]) -> None:
     """Keep a verdict; where that is not possible the next process measures again."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
-        os.replace(aside, path)
-    except OSError as error:
-        warnings.warn(f"{path}: the measured choice of an engine cannot be kept: {error.strerror}", stacklevel=2)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, verdict)
+    except InputError as error:
+        warnings.warn(f"the measured choice of an engine cannot be kept: {error}", stacklevel=2)

@@ -57,7 +57,7 @@ class Engine:
         if missing:
             raise ModelError(
                 f"engine {self} needs {' and '.join(missing)}, not installed here; "
-                "pip install 'piaa[engines]', or use --engine eager"
+                "in a checkout: pip install -e '.[engines]'; or use --engine eager"
             )
 
 

@@ -1,0 +1,5 @@
+"""`python -m piaa` is `piaa`."""
+
+from piaa.cli.main import run
+
+run()
