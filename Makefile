@@ -5,14 +5,16 @@ BIN := $(VENV)/bin
 SEED ?= 7
 OUT ?= demo-output
 
-.PHONY: demo test check docs bench clean
+READERS ?= .readers
+
+.PHONY: demo test check docs readers bench clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("piaa needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade-strategy only-if-needed \
-		--constraint constraints.txt --editable '.[coco,engines,dev,docs]'
+		--constraint constraints.txt --editable '.[coco,engines,exchange,dev,docs]'
 	touch $@
 
 demo: $(VENV)/.installed
@@ -29,6 +31,9 @@ check: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+readers: # programs that read exports, for the tests that open exports with them
+	PYTHON=$(PYTHON) tests/exchange/readers.sh $(READERS)
 
 bench: $(VENV)/.installed
 	$(BIN)/piaa bench

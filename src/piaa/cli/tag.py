@@ -38,6 +38,9 @@ def tag(
     out: Annotated[Path, typer.Option(help="The file to write: .jsonl, .csv or .parquet.")],
     threshold: Annotated[list[str] | None, typer.Option(help="NAME=0.7: another threshold for a class.")] = None,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the scores of all classes too.")] = False,
+    gallery: Annotated[
+        Path | None, typer.Option(help="Also write a page with thumbnails and labels to this .html.")
+    ] = None,
     model: options.MovedModel = None,
     pretrained: options.MovedPretrained = None,
     device: options.Device = "auto",
@@ -50,6 +53,8 @@ def tag(
     """Give images their labels with a learnt classifier (PAA). A score of 0.5 is the class's threshold."""
     from piaa.jobs import tag_job
 
+    if gallery:
+        check_gallery(gallery)
     recognizer = load_recognizer(
         classifier,
         model=model,
@@ -75,3 +80,27 @@ def tag(
         )
     show_notices(summary)
     console.print(f"tagged {summary.tagged} images in {summary.seconds:.1f} s -> {out}", highlight=False)
+    if gallery:
+        show_gallery(out, gallery)
+
+
+def check_gallery(gallery: Path) -> None:
+    """Refuse a page that could not be written, before any image is tagged.
+
+    Raises:
+        InputError: in this case.
+    """
+    from piaa.files import check_place
+
+    if gallery.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{gallery}: the gallery is a web page; give a name that ends in .html")
+    check_place(gallery)
+
+
+def show_gallery(tags: Path, gallery: Path) -> None:
+    """Write the page of a table and say what is on it."""
+    from piaa.exchange import read_tags
+    from piaa.report.gallery import write_gallery
+
+    shown = write_gallery(read_tags(tags), gallery)
+    console.print(f"{shown} images on {gallery}: open it in a browser", markup=False, highlight=False)

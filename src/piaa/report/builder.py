@@ -33,7 +33,7 @@ def build_report(data: ReportData) -> str:
         raise InputError("a report needs at least one row of methods")
     page = _template().render(
         data=data,
-        css=Markup(_resource("report.css")),
+        css=Markup(resource("report.css")),
         ours=_ours(data),
         baseline=next((row for row in data.methods if row.role == "baseline"), None),
         best={column: _best(data.methods, column) for column in ("map", "cf1", "of1", *SIZES)},
@@ -42,7 +42,7 @@ def build_report(data: ReportData) -> str:
         classes=sorted(data.classes, key=_class_rank),
         states=STATES,
     )
-    return _UNPRINTABLE.sub("\ufffd", page)
+    return printable_page(page)
 
 
 def write_report(data: ReportData, path: str | Path) -> Path:
@@ -55,6 +55,11 @@ def write_report(data: ReportData, path: str | Path) -> Path:
     page = build_report(data)
     write_text(target, page)
     return target
+
+
+def printable_page(page: str) -> str:
+    """A page without the characters that HTML cannot hold."""
+    return _UNPRINTABLE.sub("\ufffd", page)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -99,7 +104,8 @@ def _ordered(entry: GalleryImage) -> list[LabelCall]:
     return sorted(entry.labels, key=lambda call: (("right", "missed", "wrong").index(call.state), -call.score))
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """A style sheet or a template of this package."""
     return (resources.files("piaa.report") / name).read_text(encoding="utf-8")
 
 
@@ -119,4 +125,4 @@ def _template() -> Any:
         tally=_tally,
         ordered=_ordered,
     )
-    return environment.from_string(_resource("report.html.j2"))
+    return environment.from_string(resource("report.html.j2"))

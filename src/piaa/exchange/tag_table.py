@@ -1,0 +1,188 @@
+"""The tables that `piaa tag` writes, read back: .jsonl, .csv and .parquet (`piaa.jobs.tables` has the layouts).
+
+A first line of JSON without a path, comment lines of a CSV and the metadata of a Parquet file may say where the tags
+come from; whatever is there is kept in `about`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from piaa.errors import InputError
+
+SCORE = "score:"
+THRESHOLD = 0.5
+"""The calibrated score from which on a label is given."""
+
+
+@dataclass(frozen=True)
+class TagRow:
+    """One tagged image.
+
+    Attributes:
+        path: the image, as it was given to `piaa tag`.
+        labels: the labels that it has, each with its calibrated score 0..1, the surest first.
+        scores: the calibrated score of every class; empty where only labels were written.
+    """
+
+    path: str
+    labels: dict[str, float]
+    scores: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def doubt(self) -> float:
+        """How close the nearest score is to its threshold: 1 at the threshold, 0 where all are 0 or 1."""
+        known = list((self.scores or self.labels).values())
+        return max((1 - 2 * abs(score - THRESHOLD) for score in known), default=0.0)
+
+
+@dataclass(frozen=True)
+class TagTable:
+    """All tagged images of one file.
+
+    Attributes:
+        rows: N, in the order of the file.
+        classes: C names: the score columns, or what `about` says, or every label that occurs, sorted.
+        about: what the file says about itself (model, classifier, command); may be empty.
+        source: the file.
+    """
+
+    rows: list[TagRow]
+    classes: list[str]
+    about: dict[str, Any]
+    source: Path
+
+
+def read_tags(path: str | os.PathLike[str]) -> TagTable:
+    """Read a table of tags.
+
+    Raises:
+        InputError: no such file, another ending, or something that `piaa tag` does not write; with line or row.
+    """
+    file = Path(path)
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise InputError(f"{file}: a table of tags ends in {', '.join(sorted(_READERS))}")
+    try:
+        rows, named, about = reader(file)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not UTF-8 text, so not a table that 'piaa tag' wrote") from error
+    except (ValueError, KeyError, TypeError, csv.Error, pa.ArrowException) as error:
+        raise InputError(f"{file}: not a table that 'piaa tag' wrote: {error}") from error
+    return TagTable(rows, named or _classes_of(rows, about), about, file)
+
+
+_Parsed = tuple[list[TagRow], list[str], dict[str, Any]]
+
+
+def _jsonl(file: Path) -> _Parsed:
+    rows: list[TagRow] = []
+    about: dict[str, Any] = {}
+    with open(file, encoding="utf-8-sig") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+            if isinstance(value, dict) and "path" not in value and not rows and not about:
+                about = value
+            else:
+                rows.append(_row(f"line {number}", value))
+    return rows, list(rows[0].scores) if rows else [], about
+
+
+def _csv(file: Path) -> _Parsed:
+    with open(file, encoding="utf-8-sig", newline="") as stream:
+        about, reader = _csv_head(stream)
+        header = reader.fieldnames or []
+        if "path" not in header or "labels" not in header:
+            raise ValueError("line 1: no columns called path and labels")
+        names = [column.removeprefix(SCORE) for column in header if column.startswith(SCORE)]
+        rows = [_row(f"line {reader.line_num}", _csv_row(reader.line_num, cells, names)) for cells in reader]
+    return rows, names, about
+
+
+def _csv_head(stream: Any) -> tuple[dict[str, Any], csv.DictReader[str]]:
+    """A first line `# {...}` about the file, if there is one."""
+    first = stream.readline()
+    if first.startswith("#"):
+        return _object(first.lstrip("# ")), csv.DictReader(stream, strict=True)
+    stream.seek(0)
+    return {}, csv.DictReader(stream, strict=True)
+
+
+def _csv_row(line: int, cells: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    if None in cells or None in cells.values():
+        raise ValueError(f"line {line}: another number of values than the header has")
+    labels = [name for name in cells["labels"].split(";") if name]
+    scores = [float(score) for score in cells.get("label_scores", "").split(";") if score]
+    if len(labels) != len(scores):
+        raise ValueError(f"line {line}: {len(labels)} labels and {len(scores)} scores")
+    pairs = [{"label": name, "score": score} for name, score in zip(labels, scores, strict=True)]
+    return {"path": cells["path"], "labels": pairs, "scores": {name: float(cells[SCORE + name]) for name in names}}
+
+
+def _parquet(file: Path) -> _Parsed:
+    with pq.ParquetFile(file) as content:
+        schema = content.schema_arrow
+        names = [column.removeprefix(SCORE) for column in schema.names if column.startswith(SCORE)]
+        rows = [row for batch in content.iter_batches() for row in _parquet_rows(batch.to_pylist(), names)]
+        metadata = schema.metadata or {}
+    return rows, names, _object(metadata.get(b"piaa", b"{}").decode())
+
+
+def _parquet_rows(batch: Iterable[dict[str, Any]], names: Sequence[str]) -> Iterator[TagRow]:
+    for value in batch:
+        scores = {name: value[SCORE + name] for name in names}
+        yield _row(f"row of {value.get('path')!r}", {**value, "scores": scores})
+
+
+_READERS: dict[str, Callable[[Path], _Parsed]] = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {"note": text.strip()}
+    return value if isinstance(value, dict) else {"note": value}
+
+
+def _row(place: str, value: Any) -> TagRow:
+    if not isinstance(value, dict) or not isinstance(value.get("path"), str) or not value["path"]:
+        raise ValueError(f"{place}: no path")
+    labels = value.get("labels")
+    if not isinstance(labels, list) or not all(isinstance(each, dict) for each in labels):
+        raise ValueError(f'{place}: labels must be a list of {{"label": ..., "score": ...}}')
+    pairs = {each["label"]: _score(place, each["score"]) for each in labels}
+    scores = {name: _score(place, score) for name, score in (value.get("scores") or {}).items()}
+    if not all(isinstance(name, str) for name in pairs):
+        raise ValueError(f"{place}: a label is no text")
+    return TagRow(value["path"], dict(sorted(pairs.items(), key=lambda pair: -pair[1])), scores)
+
+
+def _score(place: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{place}: {value!r} is no score")
+    return float(value)
+
+
+def _classes_of(rows: Sequence[TagRow], about: Mapping[str, Any]) -> list[str]:
+    declared = about.get("classes") or about.get("labels")
+    if isinstance(declared, list) and all(isinstance(name, str) for name in declared):
+        return list(dict.fromkeys(declared))
+    return sorted({name for row in rows for name in row.labels})
