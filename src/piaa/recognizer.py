@@ -25,16 +25,12 @@ from piaa.method.calibration import Calibrated
 from piaa.method.recipes import Recipe, get_recipe, recipe_from_dict
 from piaa.method.thresholds import DEFAULT_RULE, RULES, Thresholds
 from piaa.questions import Question, ask, learn
+from piaa.setups import setup_of
 from piaa.tags import Tags
-from piaa.vision.front_ends import get_front_end
-from piaa.vision.models import EMBEDDED, LoadedModel, load_model
-from piaa.vision.runtimes import parse_engine
+from piaa.vision.models import EMBEDDED
 from piaa.vocabulary.alike import vocabulary_notes
 from piaa.vocabulary.labels import Label, parse_labels
 from piaa.vocabulary.prototypes import resolve_templates, text_prototypes
-
-TRAINED = "trained"
-"""`image_size` that stands for the size a model was trained for."""
 
 PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 _BUILDING = threading.RLock()  # one thread builds a scorer, the others wait for it
@@ -371,30 +367,25 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
 
     def _setup(self) -> Setup:
         """By the parameters, for a fit."""
-        parse_engine(self.engine).check_installed()  # before a model is loaded
-        model: LoadedModel = load_model(self.model, self.pretrained, device=self.device, precision=self.precision)
-        front_end = get_front_end(self.front_end or model.front_end).name
-        preprocess = model.preprocess(self._image_size(model), self.resize)
-        return Setup(model, front_end, preprocess, self.batch_size, self.engine)
+        return setup_of(
+            (self.model, self.pretrained),
+            front_end=self.front_end,
+            image_size=self.image_size,
+            resize=self.resize,
+            precision=self.precision,
+            **self._run_by(),
+        )
 
     def _setup_of(self, classifier: Classifier, weights: tuple[str, str | None]) -> Setup:
         """By the classifier's settings, which hold whatever the parameters have become since; weights by name."""
-        parse_engine(self.engine).check_installed()
         s = classifier.settings
-        precision = PRECISIONS[s["precision"]]
-        model = load_model(*weights, device=self.device, precision=precision)
-        classifier.check_model(model.fingerprint, model.embed_dim)
-        preprocess = model.preprocess(tuple(s["image_size"]), s["resize"])
-        return Setup(model, s["front_end"], preprocess, self.batch_size, self.engine)
+        given = {"front_end": s["front_end"], "image_size": tuple(s["image_size"]), "resize": s["resize"]}
+        setup = setup_of(weights, **given, precision=PRECISIONS[s["precision"]], **self._run_by())
+        classifier.check_model(setup.model.fingerprint, setup.model.embed_dim)
+        return setup
 
-    def _image_size(self, model: LoadedModel) -> int | tuple[int, int]:
-        if self.image_size is None:
-            return model.larger_size
-        if isinstance(self.image_size, str):
-            if self.image_size != TRAINED:
-                raise InputError(f"image size {self.image_size!r}: give a number of pixels, or {TRAINED!r}")
-            return model.image_size
-        return self.image_size
+    def _run_by(self) -> dict[str, Any]:
+        return {"device": self.device, "engine": self.engine, "batch_size": self.batch_size}
 
     def _fitted(self) -> Classifier:
         if not self.__sklearn_is_fitted__():

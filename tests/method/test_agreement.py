@@ -20,7 +20,7 @@ def test_planted_reliabilities_are_recovered(half: float, cls: float) -> None:
     assert found.cls == pytest.approx(cls, abs=0.03)
     assert found.half == pytest.approx(half, abs=0.03)
     weights = [r / (1 - r * r) for r in (cls, half)]
-    assert found.cls_share == pytest.approx(weights[0] / sum(weights), abs=0.05)
+    assert found.cls_share == pytest.approx(weights[0] / (weights[0] + 2 * weights[1]), abs=0.05)
 
 
 def problem(cls_noise: float, images: int = 200) -> tuple[PatchClassifier, torch.Tensor, torch.Tensor]:
@@ -40,7 +40,7 @@ def problem(cls_noise: float, images: int = 200) -> tuple[PatchClassifier, torch
 
 def test_a_noisy_cls_weighs_less_than_a_clear_one() -> None:
     clear, noisy = (by_agreement(*problem(noise)) for noise in (0.1, 2.0))
-    assert clear.alpha < noisy.alpha - 0.1
+    assert clear.alpha < noisy.alpha - 0.05
     assert 0 < clear.alpha < 1
 
 

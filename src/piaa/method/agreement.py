@@ -39,9 +39,9 @@ class Reliabilities(NamedTuple):
 
     @property
     def cls_share(self) -> float:
-        """The part of the sum of weights that is [CLS]'s, 0 to 1."""
+        """The part of the sum of the three witnesses' weights that is [CLS]'s, 0 to 1."""
         cls, half = (r / (1 - r * r) for r in self)
-        return cls / (cls + half)
+        return cls / (cls + 2 * half)
 
 
 def reliabilities(first: Tensor, second: Tensor, cls: Tensor) -> Reliabilities:
