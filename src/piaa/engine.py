@@ -106,6 +106,9 @@ class Learner:
         prototypes: C x d, unit length.
         recipe: every number of the method.
         sample_images: whole images kept for the thresholds.
+
+    Attributes:
+        vocabulary_notes: what a user should know of these class names; see `piaa.vocabulary.alike`.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class Learner:
     ) -> None:
         self.setup, self.labels, self.recipe = setup, list(labels), recipe
         self.prototypes = prototypes.float().cpu()
+        self.vocabulary_notes = vocabulary_notes([label.name for label in labels], self.prototypes)
         self.preprocess = setup.preprocess
         self.fingerprint = digest(
             setup.describe(), recipe.to_dict(), [label.phrases for label in labels], self.prototypes
@@ -195,7 +199,7 @@ class Learner:
             "bank_sizes": result.sizes_stage1.tolist(),
             "kept_sizes": result.sizes_stage2.tolist(),
             "fallbacks": {names[c]: reason for c, reason in result.fallbacks.items()},
-            "vocabulary_notes": vocabulary_notes(names, self.prototypes),
+            "vocabulary_notes": self.vocabulary_notes,
             "threshold_notes": {names[c]: note for c, note in notes.items()},
         }
 

@@ -25,14 +25,12 @@ from piaa.method.calibration import Calibrated
 from piaa.method.recipes import Recipe, get_recipe, recipe_from_dict
 from piaa.method.thresholds import DEFAULT_RULE, RULES, Thresholds
 from piaa.questions import Question, ask, learn
-from piaa.setups import setup_of
+from piaa.setups import parameters_of, setup_of
 from piaa.tags import Tags
 from piaa.vision.models import EMBEDDED
-from piaa.vocabulary.alike import vocabulary_notes
 from piaa.vocabulary.labels import Label, parse_labels
 from piaa.vocabulary.prototypes import resolve_templates, text_prototypes
 
-PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 _BUILDING = threading.RLock()  # one thread builds a scorer, the others wait for it
 
 
@@ -135,9 +133,10 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             raise InputError(f"no threshold rule is called {self.threshold_rule!r}; choose one of: {', '.join(RULES)}")
         setup = self._setup()
         prototypes = text_prototypes(setup.model, labels, self.templates)
-        for note in vocabulary_notes([label.name for label in labels], prototypes):
+        learner = Learner(setup, labels, prototypes, recipe)
+        for note in learner.vocabulary_notes:
             warnings.warn(note, stacklevel=3)
-        return Learner(setup, labels, prototypes, recipe)
+        return learner
 
     def adopt(self, learner: Learner) -> Self:
         """Finish what a learner has gathered and become the fitted recognizer.
@@ -288,14 +287,11 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             classifier.labels,
             model=named[0],
             pretrained=named[1],
-            front_end=s["front_end"],
+            **parameters_of(s),
             recipe=recipe_from_dict(s["recipe"]),
             templates=tuple(s["templates"]),
-            image_size=tuple(s["image_size"]),
-            resize=s["resize"],
             threshold_rule=s["threshold_rule"],
             device=device,
-            precision=PRECISIONS[s["precision"]],
             engine=engine,
             batch_size=batch_size,
             workers=workers,
@@ -378,9 +374,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
 
     def _setup_of(self, classifier: Classifier, weights: tuple[str, str | None]) -> Setup:
         """By the classifier's settings, which hold whatever the parameters have become since; weights by name."""
-        s = classifier.settings
-        given = {"front_end": s["front_end"], "image_size": tuple(s["image_size"]), "resize": s["resize"]}
-        setup = setup_of(weights, **given, precision=PRECISIONS[s["precision"]], **self._run_by())
+        setup = setup_of(weights, **parameters_of(classifier.settings), **self._run_by())
         classifier.check_model(setup.model.fingerprint, setup.model.embed_dim)
         return setup
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from piaa.engine import Setup
 from piaa.errors import InputError
 from piaa.vision.front_ends import get_front_end
 from piaa.vision.models import LoadedModel, load_model
 from piaa.vision.runtimes import parse_engine
 
+PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 TRAINED = "trained"
 """`image_size` that stands for the size a model was trained for."""
 
@@ -35,6 +38,16 @@ def setup_of(
     model = load_model(*weights, device=device, precision=precision)
     chosen = get_front_end(front_end or model.front_end).name
     return Setup(model, chosen, model.preprocess(_size(model, image_size), resize), batch_size, engine)
+
+
+def parameters_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """What decides an image's embeddings, beside the weights, as a classifier's settings keep it."""
+    return {
+        "front_end": settings["front_end"],
+        "image_size": tuple(settings["image_size"]),
+        "resize": settings["resize"],
+        "precision": PRECISIONS[settings["precision"]],
+    }
 
 
 def _size(model: LoadedModel, image_size: int | tuple[int, int] | str | None) -> int | tuple[int, int]:

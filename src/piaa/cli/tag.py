@@ -79,7 +79,7 @@ def tag(
             progress=stage("tagging"),
         )
     show_notices(summary)
-    console.print(f"tagged {summary.tagged} images in {summary.seconds:.1f} s -> {out}", highlight=False)
+    console.print(f"tagged {summary.tagged} images in {summary.seconds:.1f} s -> {out}", markup=False, highlight=False)
     if gallery:
         show_gallery(out, gallery)
 

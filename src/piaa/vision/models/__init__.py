@@ -1,4 +1,8 @@
-"""A model is found: name and pretrained tag become a `LoadedModel`. open_clip is imported when needed."""
+"""A model is found: name and pretrained tag become a `LoadedModel`.
+
+Comes in: what a user calls a model. Goes out: its tower, its text encoder and its preprocessing. open_clip is imported
+when needed; no engine must be imported here.
+"""
 
 from __future__ import annotations
 
