@@ -1,4 +1,4 @@
-"""The weight of [CLS] learnt from agreement against the fixed one: mAP of recipes `agreement` and `default`.
+"""The weight of [CLS] learnt from agreement against the fixed one: mAP of recipes `default` and `fixed-fusion`.
 
     python benchmarks/agreement.py --seeds 3001 3002                 # seeded problems, golden files
     python benchmarks/agreement.py --seeds 3001 --scenes 31 32       # and drawn scenes (1,000 to learn, 1,000 to judge)
@@ -45,28 +45,29 @@ def cls_better(setting: Setting, strength: float, seed: int) -> Problem:
 
 
 def compare(problem: Problem, cuts: list[float]) -> dict[str, float]:
-    """mAP in percent of [CLS], patches alone, the default and agreement at each cut."""
-    default, learnt = get_recipe("default"), get_recipe("agreement")
+    """mAP in percent of [CLS], patches alone, the fixed weight and the learnt one at each cut."""
+    fixed, learnt = get_recipe("fixed-fusion"), get_recipe("default")
     cosines = F.normalize(problem.cls, dim=1) @ problem.text.T
     centred = cosines - cosines.mean(dim=1, keepdim=True)
     scores = {
         "[CLS]": torch.sigmoid(centred),
-        "patches": fit_and_score(problem, replace(default, alpha=1.0)).scores,
-        "default": fit_and_score(problem, default).scores,
+        "patches": fit_and_score(problem, replace(fixed, alpha=1.0)).scores,
+        "fixed": fit_and_score(problem, fixed).scores,
     }
     for cut in cuts:
         agreement.CUT = cut
-        scores[f"agreement, cut {cut:g}"] = fit_and_score(problem, learnt).scores
+        scores[f"default, cut {cut:g}"] = fit_and_score(problem, learnt).scores
     return {name: 100 * mean_average_precision(value, problem.labels) for name, value in scores.items()}
 
 
 def scenes(seed: int, images: int) -> dict[str, float]:
     """The same on drawn scenes, fitted on `images` and judged on as many others."""
     found: dict[str, float] = {}
-    for recipe in ("default", "agreement"):
+    for recipe in ("fixed-fusion", "default"):
         with tempfile.TemporaryDirectory() as folder:
             metrics = run_demo(folder, seed, unlabelled=images, test=images, recipe=recipe).metrics
-        found |= {"[CLS]": metrics["cls_map"], "patches": metrics["pvcl_map"], recipe: metrics["piaa_map"]}
+        name = recipe.removesuffix("-fusion")
+        found |= {"[CLS]": metrics["cls_map"], "patches": metrics["pvcl_map"], name: metrics["piaa_map"]}
     return found
 
 
@@ -93,11 +94,11 @@ def main() -> None:
 
 def show(rows: dict[str, list[dict[str, float]]]) -> None:
     methods = list(next(iter(rows.values()))[0])
-    table = Table("problem", *methods, "least gain over default", box=box.MARKDOWN)
+    table = Table("problem", *methods, "least gain over fixed", box=box.MARKDOWN)
     for name, outcomes in rows.items():
         means = [sum(outcome[method] for outcome in outcomes) / len(outcomes) for method in methods]
         last = methods[-1]
-        gain = min(outcome[last] - outcome["default"] for outcome in outcomes)
+        gain = min(outcome[last] - outcome["fixed"] for outcome in outcomes)
         table.add_row(name, *(f"{mean:.2f}" for mean in means), f"{gain:+.2f}")
     Console(width=max(Console().width, 160)).print(table)
 

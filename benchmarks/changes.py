@@ -46,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     runs = [run for run in read_spec("ablations").runs if not NEEDS_IMAGES & run.change.keys()]
-    variants = {run.row: variant_of(run.change, get_recipe("default")) for run in runs}
+    variants = {run.row: variant_of(run.change, get_recipe("fixed-fusion")) for run in runs}
     files = sorted(arguments.golden.glob("pvcl_*.safetensors"))
     known = [measure(read_golden(path), variants) for path in files]
     drawn: dict[str, list[dict[str, float]]] = {}
@@ -60,7 +60,7 @@ def main() -> None:
 
 def measure(problem: Problem, variants: dict[str, Variant]) -> dict[str, float]:
     """mAP in percent of each variant; all learn from the same evidence."""
-    recipe = get_recipe("default")
+    recipe = get_recipe("fixed-fusion")
     evidence = Evidence(len(problem.text), problem.text.shape[1], recipe.bank_size, sample_images=300)
     for part in torch.arange(len(problem.cls)).split(256):
         evidence.update(problem.cls[part], problem.patches[part], part, problem.text, recipe.text_scale)

@@ -31,6 +31,7 @@ from piaa.vision.models import BatchedEncoder, LoadedModel, most_images
 from piaa.vision.preprocess import Preprocess
 from piaa.vision.runtimes import parse_engine
 from piaa.vision.runtimes.build import build_encoder
+from piaa.vision.views import SeveralViews, Views
 from piaa.vocabulary.alike import vocabulary_notes
 from piaa.vocabulary.labels import Label
 
@@ -42,9 +43,10 @@ class Setup:
     Attributes:
         model: the loaded model.
         front_end: name of the front-end.
-        preprocess: PIL RGB image to 3 x H x W.
+        preprocess: PIL RGB image to 3 x H x W, of the largest view.
         batch_size: images at a time at most; 0 probes the memory.
         engine: what runs the encoder; see `piaa.vision.runtimes.names`.
+        views: in what sizes an image is seen; None is the one of `preprocess`.
     """
 
     model: LoadedModel
@@ -52,6 +54,7 @@ class Setup:
     preprocess: Preprocess
     batch_size: int = 0
     engine: str = "eager"
+    views: Views | None = None
 
     @property
     def decoded_together(self) -> int:
@@ -65,21 +68,26 @@ class Setup:
             ModelError: for an engine that does not exist, is not installed, or does not suit device and precision.
         """
         eager = Encoder(self.model.tower, self.front_end)
-        size = self.preprocess.image_size
-        return BatchedEncoder(build_encoder(eager, self.engine, self.model.fingerprint, size), self.batch_size)
+        encoder = build_encoder(eager, self.engine, self.model.fingerprint, self.preprocess.image_size)
+        if self.views and self.views.several:
+            encoder = SeveralViews(encoder, self.views)
+        return BatchedEncoder(encoder, self.batch_size)
 
     def describe(self) -> dict[str, Any]:
         """Plain values that name this set-up; equal values give equal embeddings.
 
-        The engine is one of them only where it computes in another precision than the model's.
+        The engine is one of them only where it computes in another precision than the model's, the views only where
+        there are several.
         """
         engine = parse_engine(self.engine)
+        size = self.views.sizes[0] if self.views else self.preprocess.image_size
         return {
             "model": self.model.name,
             "pretrained": self.model.pretrained,
             "model_fingerprint": self.model.fingerprint,
             "front_end": self.front_end,
-            "image_size": list(self.preprocess.image_size),
+            "image_size": list(size),
+            **({"views": self.views.name} if self.views and self.views.several else {}),
             "resize": self.preprocess.resize,
             "precision": str(self.model.dtype).removeprefix("torch."),
             **({} if engine.exact else {"engine": str(engine)}),
@@ -244,10 +252,11 @@ class Scorer:
         return self.learnt.calibrate(scores), self.learnt.decide(scores)
 
     def patch_maps(self, image: Image.Image) -> tuple[Tensor, Tensor]:
-        """For one image: p of eq. 11 as C x rows x columns, and its scores C."""
+        """For one image: p of eq. 11 as C x rows x columns, in its largest view, and its scores C."""
         encoded = self.encode(self.preprocess(image)[None])
         p = self.learnt.probabilities(encoded.patches[0])
-        return p.T.reshape(len(self.label_names), *encoded.grid), self.score_encoded(encoded)[0]
+        finest = p[-encoded.grid[0] * encoded.grid[1] :]
+        return finest.T.reshape(len(self.label_names), *encoded.grid), self.score_encoded(encoded)[0]
 
 
 def _versions() -> dict[str, str]:

@@ -24,6 +24,7 @@ from piaa.inputs.reading import Reading
 from piaa.method.calibration import Calibrated
 from piaa.method.recipes import Recipe, get_recipe, recipe_from_dict
 from piaa.method.thresholds import DEFAULT_RULE, RULES, Thresholds
+from piaa.qualities import engine_of_fit, get_quality, quality_with
 from piaa.questions import Question, ask, learn
 from piaa.setups import parameters_of, setup_of
 from piaa.tags import Tags
@@ -51,14 +52,16 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         front_end: `clip`, `sclip`, `itaclip` or `sc-clip`; None is the model's own: `sc-clip`, where it names no other.
         recipe: a name of `piaa.method.recipes.RECIPES`, or a `Recipe`.
         templates: a name of `piaa.vocabulary.prototypes.TEMPLATE_SETS`, a template, or several.
-        image_size: side or (height, width) in pixels; None is a third more than the model was trained for, `trained`
+        image_size: side or (height, width) in pixels; None is the quality's own, mostly a third more than the model was
+            trained for; `trained`
             is that size itself, as published.
+        quality: `fast`, `standard` or `best`: how much work an image is worth; see `piaa.qualities`.
         resize: `shortest`, `squash` or `pad`; None is the model's own.
         threshold_rule: a name of `piaa.method.thresholds.RULES`.
         device: `auto`, `cpu`, `cuda`, `mps`.
         precision: `auto`, `fp32`, `bf16`, `fp16`.
         engine: what runs the encoder: `eager`, `compile`, `openvino`, `onnxruntime`, `auto`; see
-            `piaa.vision.runtimes`.
+            `piaa.vision.runtimes`. None is the quality's own.
         batch_size: images at a time; 0 probes what the memory holds. The answer for an image never depends on it.
         workers: threads that decode images.
 
@@ -88,9 +91,10 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         threshold_rule: str = DEFAULT_RULE,
         device: str = "auto",
         precision: str = "auto",
-        engine: str = "eager",
+        engine: str | None = None,
         batch_size: int = 0,
         workers: int = 2,
+        quality: str = "standard",
     ) -> None:
         self.labels = labels
         self.model = model
@@ -104,6 +108,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.precision = precision
         self.engine = engine
+        self.quality = quality
         self.batch_size = batch_size
         self.workers = workers
 
@@ -261,7 +266,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         model: str | None = None,
         pretrained: str | None = None,
         device: str = "auto",
-        engine: str = "eager",
+        engine: str | None = None,
         batch_size: int = 0,
         workers: int = 2,
     ) -> Self:
@@ -272,7 +277,8 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             model: where the weights are now, if not where they were at the fit; they must be the same ones.
             pretrained: likewise, beside `model`.
             device: as of the class, like the following.
-            engine: what runs the encoder.
+            engine: what runs the encoder; None is the one of the fit where its precision is its own (8 bits, say)
+                and it is installed, else `eager`.
             batch_size: images at a time.
             workers: threads that decode.
 
@@ -283,16 +289,19 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         classifier = Classifier.load(path)
         s = classifier.settings
         named = (model, pretrained) if model else (s["model"], pretrained or s["pretrained"] or None)
+        given = parameters_of(s)
+        quality = quality_with(given.pop("views"))
         recognizer = cls(
             classifier.labels,
             model=named[0],
             pretrained=named[1],
-            **parameters_of(s),
+            **given,
+            quality=quality,
             recipe=recipe_from_dict(s["recipe"]),
             templates=tuple(s["templates"]),
             threshold_rule=s["threshold_rule"],
             device=device,
-            engine=engine,
+            engine=engine or engine_of_fit(s.get("engine")),
             batch_size=batch_size,
             workers=workers,
         )
@@ -349,7 +358,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         return state
 
     def _where(self) -> tuple[Any, ...]:
-        return (self.device, self.engine, self.batch_size)
+        return (self.device, self.engine, self.quality, self.batch_size)
 
     def _keep(self, setup: Setup) -> None:
         self._kept_setup, self._kept_for, self._scorer = setup, self._where(), None
@@ -363,10 +372,12 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
 
     def _setup(self) -> Setup:
         """By the parameters, for a fit."""
+        quality = get_quality(self.quality)
         return setup_of(
             (self.model, self.pretrained),
             front_end=self.front_end,
-            image_size=self.image_size,
+            image_size=quality.image_size if self.image_size is None else self.image_size,
+            views=quality.views,
             resize=self.resize,
             precision=self.precision,
             **self._run_by(),
@@ -379,7 +390,11 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         return setup
 
     def _run_by(self) -> dict[str, Any]:
-        return {"device": self.device, "engine": self.engine, "batch_size": self.batch_size}
+        return {
+            "device": self.device,
+            "engine": self.engine or get_quality(self.quality).engine,
+            "batch_size": self.batch_size,
+        }
 
     def _fitted(self) -> Classifier:
         if not self.__sklearn_is_fitted__():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from piaa.engine import Setup
@@ -9,6 +10,7 @@ from piaa.errors import InputError
 from piaa.vision.front_ends import get_front_end
 from piaa.vision.models import LoadedModel, load_model
 from piaa.vision.runtimes import parse_engine
+from piaa.vision.views import views_of
 
 PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 TRAINED = "trained"
@@ -20,16 +22,18 @@ def setup_of(
     *,
     front_end: str | None,
     image_size: int | tuple[int, int] | str | None,
+    views: str,
     resize: str | None,
     device: str,
     precision: str,
     engine: str,
     batch_size: int,
 ) -> Setup:
-    """Load the model and put a set-up together; every argument is one of `piaa.recognizer.Recognizer`.
+    """Load the model and put a set-up together; every other argument is one of `piaa.recognizer.Recognizer`.
 
     Args:
         weights: model and pretrained.
+        views: a name of `piaa.vision.views.VIEWS`.
 
     Raises:
         ModelError, InputError: for what does not exist, is not installed or does not fit.
@@ -37,7 +41,9 @@ def setup_of(
     parse_engine(engine).check_installed()  # before a model is loaded
     model = load_model(*weights, device=device, precision=precision)
     chosen = get_front_end(front_end or model.front_end).name
-    return Setup(model, chosen, model.preprocess(_size(model, image_size), resize), batch_size, engine)
+    preprocess = model.preprocess(_size(model, image_size), resize)
+    seen = views_of(views, preprocess.image_size, model.tower.patch_size)
+    return Setup(model, chosen, replace(preprocess, image_size=seen.sizes[-1]), batch_size, engine, seen)
 
 
 def parameters_of(settings: dict[str, Any]) -> dict[str, Any]:
@@ -45,6 +51,7 @@ def parameters_of(settings: dict[str, Any]) -> dict[str, Any]:
     return {
         "front_end": settings["front_end"],
         "image_size": tuple(settings["image_size"]),
+        "views": settings.get("views", "one"),
         "resize": settings["resize"],
         "precision": PRECISIONS[settings["precision"]],
     }

@@ -11,6 +11,7 @@ from piaa.cli import options
 from piaa.cli.main import COMMANDS
 from piaa.evaluation.metrics.rules import AP_RULES
 from piaa.method.recipes import RECIPES
+from piaa.qualities import QUALITIES
 from piaa.vision.front_ends import FRONT_ENDS
 from piaa.vision.runtimes.names import engine_names
 from piaa.vocabulary.prototypes import TEMPLATE_SETS
@@ -27,6 +28,7 @@ def help_of(option: object) -> str:
         (options.RecipeName, RECIPES),
         (options.Templates, TEMPLATE_SETS),
         (options.EngineName, engine_names()),
+        (options.Quality, QUALITIES),
         (options.ApRule, AP_RULES),
     ],
 )

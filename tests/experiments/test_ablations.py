@@ -32,7 +32,7 @@ from piaa.method.evidence import Moments
 from piaa.method.recipes import get_recipe
 
 PAGE = Path(__file__).parents[2] / "benchmarks" / "ablations_page.py"
-DEFAULT = get_recipe("default")
+DEFAULT = get_recipe("fixed-fusion")
 SPEC = read_spec("ablations")
 CHANGES = {run.row: run.change for run in SPEC.runs}
 ELSEWHERE = {"sizes", "front_end", "templates", "bank_share"}  # other embeddings; and 12 scenes fill no bank

@@ -21,11 +21,12 @@ def demo(
     model: options.Model = "embedded",
     pretrained: options.Pretrained = None,
     recipe: options.RecipeName = "default",
+    quality: options.Quality = "standard",
     image_size: options.ImageSize = None,
     resize: options.Resize = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
-    engine: options.EngineName = "eager",
+    engine: options.EngineName = None,
     batch_size: options.BatchSize = 0,
 ) -> None:
     """Draw scenes, learn from the unlabelled ones, tag and evaluate the others, write metrics.json and report.html."""
@@ -34,7 +35,7 @@ def demo(
     from piaa.scenes.demo import run_demo
 
     given: dict[str, Any] = {"model": model, "pretrained": pretrained, "front_end": front_end, "recipe": recipe}
-    given |= {"image_size": options.parse_size(image_size), "resize": resize, "device": device}
+    given |= {"quality": quality, "image_size": options.parse_size(image_size), "resize": resize, "device": device}
     given |= {"precision": precision, "engine": engine, "batch_size": batch_size}
     with progress_bars() as stage:
         result = run_demo(out, seed, unlabelled=unlabelled, test=test, stage=stage, **given)

@@ -29,7 +29,7 @@ def evaluate(
     model: options.MovedModel = None,
     pretrained: options.MovedPretrained = None,
     device: options.Device = "auto",
-    engine: options.EngineName = "eager",
+    engine: options.EngineName = None,
     batch_size: options.BatchSize = 0,
     workers: options.Workers = 2,
 ) -> None:

@@ -29,7 +29,7 @@ def explain(
     model: options.MovedModel = None,
     pretrained: options.MovedPretrained = None,
     device: options.Device = "auto",
-    engine: options.EngineName = "eager",
+    engine: options.EngineName = None,
 ) -> None:
     """Draw a heat map over the image for each of its labels; for several images a picture of each into a folder."""
     from piaa.inputs.items import iterate

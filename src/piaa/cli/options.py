@@ -44,7 +44,7 @@ RecipeName = Annotated[
     str,
     typer.Option(
         "--recipe",
-        help="default, agreement, softmax-fusion, published-voc, published-coco, published-nus, or your own.",
+        help="default, fixed-fusion, softmax-fusion, published-voc, published-coco, published-nus, or your own.",
     ),
 ]
 Templates = Annotated[
@@ -57,14 +57,22 @@ ImageSize = Annotated[
         help="Side in pixels, a multiple of the patch; 'trained' is the model's own, else a third more.",
     ),
 ]
+Quality = Annotated[
+    str,
+    typer.Option(
+        "--quality",
+        help="fast (8 bits where installed, small input), standard or best (two sizes, 3.3 times the work).",
+    ),
+]
 Resize = Annotated[str | None, typer.Option("--resize", help="shortest, squash or pad; else the model's own.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
 EngineName = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--engine",
-        help="eager, compile, openvino, onnxruntime or auto; openvino:bf16, openvino:int8, onnxruntime:int8.",
+        help="eager, compile, openvino, onnxruntime or auto; openvino:bf16, openvino:int8, onnxruntime:int8. Else the "
+        "quality's own, which is eager but for fast.",
     ),
 ]
 BatchSize = Annotated[

@@ -52,7 +52,9 @@ def reproduce(
     with progress_bars() as stage:
         chosen = choose_datasets(datasets.split(","), data, ROOT / "scenes", seed, images, stage)
         specs = choose_specs(experiments, chosen, rows or [], model=model, pretrained=pretrained, recipe=recipe)
-        place = Place(results, features, device, precision, image_size, resize, batch_size, workers, verify, engine)
+        place = Place(
+            results, features, device, precision, image_size, resize, batch_size, workers, verify, engine or "eager"
+        )
         if plan:
             return _show_plan(specs, chosen, place)
         new: list[Any] = []

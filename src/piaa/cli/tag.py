@@ -44,7 +44,7 @@ def tag(
     model: options.MovedModel = None,
     pretrained: options.MovedPretrained = None,
     device: options.Device = "auto",
-    engine: options.EngineName = "eager",
+    engine: options.EngineName = None,
     batch_size: options.BatchSize = 0,
     workers: options.Workers = 2,
     resume: options.Resume = False,

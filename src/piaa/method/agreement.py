@@ -26,8 +26,8 @@ from piaa.method.patch_classifier import PatchClassifier
 
 CUT = 3.0
 """Lower deviations above the median at which scores are cut; the one setting (`benchmarks/agreement.py --cuts`)."""
-PRIOR_IMAGES = 50
-"""The recipe's own weight counts as much as so many images."""
+PRIOR_IMAGES = 30
+"""With so many images the measured weight counts as much as the recipe's own; with ten times as many, 100 times."""
 LEAST, MOST = 0.01, 0.98  # of correlations and of squared reliabilities: none is exactly useless or perfect
 
 
@@ -58,8 +58,8 @@ def by_agreement(learnt: PatchClassifier, cls: Tensor, patches: Tensor) -> Patch
     """The same with alpha and the scale of [CLS] from agreement, for the fusion `odds`.
 
     With s the share of [CLS]: alpha = 1 - s, and the [CLS] scale is the ratio of the spreads over images, so that
-    alpha weighs scores of one spread. s is drawn towards the recipe's own weight as if that had come of
-    `PRIOR_IMAGES` images.
+    alpha weighs scores of one spread. s is drawn towards the recipe's own weight, by 1 part in
+    1 + (n / `PRIOR_IMAGES`)^2 with n images.
 
     Args:
         learnt: with the recipe's own alpha and scales.
@@ -80,8 +80,8 @@ def by_agreement(learnt: PatchClassifier, cls: Tensor, patches: Tensor) -> Patch
         return learnt
     own = (1 - learnt.alpha) * learnt.scales.cls * cls_spread
     own = own / (own + learnt.alpha * learnt.scales.patch * patch_spread)
-    images = len(cls)
-    share = (images * reliabilities(a, b, centred).cls_share + PRIOR_IMAGES * own) / (images + PRIOR_IMAGES)
+    measured, given = len(cls) ** 2, PRIOR_IMAGES**2
+    share = (measured * reliabilities(a, b, centred).cls_share + given * own) / (measured + given)
     return replace(learnt, alpha=1 - share, scales=replace(learnt.scales, patch=1.0, cls=patch_spread / cls_spread))
 
 

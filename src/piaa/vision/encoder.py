@@ -19,7 +19,7 @@ class Encoded:
     Attributes:
         cls: image embeddings, `N x d`, those of the unchanged tower.
         patches: the front-end's patch embeddings, `N x M x d`, row-major over the grid.
-        grid: (rows, columns), M = rows * columns.
+        grid: (rows, columns), M = rows * columns; with several views (`piaa.vision.views`) that of the last one.
     """
 
     cls: Tensor

@@ -1,9 +1,9 @@
 """One named setting for the whole of PVCL and PAA.
 
-`default` is one setting for every data set: nothing in it depends on the scale of the logits. `softmax-fusion` is the
-same with eq. 12 (the maximum over patches, not the mean of the best two) and 13 as they are, at measured scales.
-`agreement` is `default` with the weight of [CLS] learnt from the unlabelled images (`piaa.method.agreement`). The
-published settings, tuned per data set, stay available by name for comparison.
+`default` is one setting for every data set: nothing in it depends on the scale of the logits, and the weight of [CLS]
+is learnt from the unlabelled images (`piaa.method.agreement`). `fixed-fusion` is the same with alpha = 0.9,
+`softmax-fusion` with eq. 12 (the maximum over patches, not the mean of the best two) and 13 as they are, at measured
+scales. The published settings, tuned per data set, stay available by name for comparison.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from piaa.errors import InputError
 from piaa.method.recipes import published
-from piaa.method.recipes.by_agreement import AGREEMENT
 from piaa.method.recipes.default import DEFAULT
+from piaa.method.recipes.fixed_fusion import FIXED_FUSION
 from piaa.method.recipes.recipe import (
     MIN_BANK,
     FixedScales,
@@ -31,7 +31,8 @@ __all__ = [
 ]  # fmt: skip
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (DEFAULT, AGREEMENT, SOFTMAX_FUSION, published.VOC, published.COCO, published.NUS)
+    recipe.name: recipe
+    for recipe in (DEFAULT, FIXED_FUSION, SOFTMAX_FUSION, published.VOC, published.COCO, published.NUS)
 }
 """By the name that `--recipe` takes; a new one is a file beside these and an entry here."""
 

@@ -1,5 +1,7 @@
-"""One setting for every data set; what each part is worth: docs/ablations.md."""
+"""One setting for every data set; what each part is worth: docs/ablations.md, docs/adaptive.md."""
 
-from piaa.method.recipes.recipe import OddsScales, Recipe
+from dataclasses import replace
 
-DEFAULT = Recipe("default", bank_share=0.05, background=1.0, scales=OddsScales(), aggregator="mean-top-2")
+from piaa.method.recipes.fixed_fusion import FIXED_FUSION
+
+DEFAULT = replace(FIXED_FUSION, name="default", weighting="agreement")

@@ -1,0 +1,82 @@
+"""Several sizes of an image: what comes out where, and that the classifier file brings it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from piaa import Recognizer
+from piaa.errors import InputError
+from piaa.qualities import QUALITIES, quality_with
+from piaa.scenes import render, sample_scene
+from piaa.setups import setup_of
+from piaa.vision.models import EMBEDDED
+from piaa.vision.views import views_of
+
+
+def pictures(count: int) -> list[Image.Image]:
+    return [render(sample_scene(3, "test", index), (160, 160)) for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("size", "patch", "larger"), [((128, 128), (8, 8), (192, 192)), ((224, 304), (16, 16), (336, 448))]
+)
+def test_views_are_whole_patches(size: tuple[int, int], patch: tuple[int, int], larger: tuple[int, int]) -> None:
+    assert views_of("two-sizes", size, patch).sizes == (size, larger)
+    assert views_of("one", size, patch).sizes == (size,)
+    with pytest.raises(InputError, match="two-sizes"):
+        views_of("three", size, patch)
+
+
+def test_both_views_give_their_patches_and_the_smaller_one_its_cls() -> None:
+    given = {
+        "front_end": None,
+        "resize": None,
+        "device": "cpu",
+        "precision": "fp32",
+        "engine": "eager",
+        "batch_size": 2,
+    }
+    plain, several, large = (
+        setup_of((EMBEDDED, None), image_size=side, views=views, **given)
+        for side, views in ((128, "one"), (128, "two-sizes"), (192, "one"))
+    )
+    assert several.preprocess.image_size == (192, 192)
+    assert several.describe()["image_size"] == [128, 128]
+    images = torch.stack([several.preprocess(picture) for picture in pictures(3)])
+    both, one = several.encoder()(images), large.encoder()(images)
+    assert both.patches.shape[1] == 16 * 16 + 24 * 24
+    assert both.grid == (24, 24)
+    torch.testing.assert_close(both.patches[:, 16 * 16 :], one.patches)
+    alone = several.encoder()(images[1:2])
+    torch.testing.assert_close(alone.patches[0], both.patches[1], atol=1e-5, rtol=1e-4)
+    # the smaller view is made of the larger one, and nearly what the picture itself gives
+    direct = plain.encoder()(torch.stack([plain.preprocess(picture) for picture in pictures(3)]))
+    likeness = torch.nn.functional.cosine_similarity(direct.cls, both.cls)
+    assert likeness.min() > 0.95
+
+
+def test_a_classifier_file_brings_its_quality_back(tmp_path: Path) -> None:
+    images = pictures(12)
+    best = Recognizer(["anchor", "umbrella", "cow"], quality="best").fit(images)
+    best.save(tmp_path / "best.piaa")
+    again = Recognizer.load(tmp_path / "best.piaa")
+    assert again.quality == "best"
+    np.testing.assert_array_equal(again.predict_proba(images[:3]), best.predict_proba(images[:3]))
+    heat = again.explain(images[0])
+    assert np.isfinite(heat.scores).all()
+    standard = Recognizer(["anchor", "umbrella", "cow"]).fit(images)
+    assert not np.array_equal(standard.predict_proba(images[:3]), best.predict_proba(images[:3]))
+
+
+def test_qualities_differ_in_what_they_say() -> None:
+    assert quality_with("one") == "standard"
+    assert quality_with("two-sizes") == "best"
+    assert QUALITIES["fast"].image_size == "trained"
+    assert QUALITIES["standard"].engine == "eager"
+    with pytest.raises(InputError, match="fast, standard, best"):
+        Recognizer(["cow"], quality="finest").fit(pictures(2))
