@@ -51,12 +51,12 @@ def compare(problem: Problem, cuts: list[float]) -> dict[str, float]:
     centred = cosines - cosines.mean(dim=1, keepdim=True)
     scores = {
         "[CLS]": torch.sigmoid(centred),
-        "patches": fit_and_score(problem, replace(fixed, alpha=1.0)).scores,
-        "fixed": fit_and_score(problem, fixed).scores,
+        "patches": fit_and_score(problem, replace(fixed, alpha=1.0)),
+        "fixed": fit_and_score(problem, fixed),
     }
     for cut in cuts:
         agreement.CUT = cut
-        scores[f"default, cut {cut:g}"] = fit_and_score(problem, learnt).scores
+        scores[f"default, cut {cut:g}"] = fit_and_score(problem, learnt)
     return {name: 100 * mean_average_precision(value, problem.labels) for name, value in scores.items()}
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from problems import VARIANTS, Problem, make_problem
@@ -23,47 +22,36 @@ from torch.nn import functional as F
 
 from piaa.evaluation.metrics import mean_average_precision
 from piaa.method import paa, pvcl
-from piaa.method.agreement import WEIGHTINGS
 from piaa.method.evidence import Evidence
-from piaa.method.patch_classifier import PatchClassifier
+from piaa.method.learning import of_result
 from piaa.method.recipes import Recipe, get_recipe
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ("published-voc", "published-coco", "published-nus")
 
 
-class Fitted(NamedTuple):
-    evidence: Evidence
-    result: pvcl.PVCLResult
-    scores: Tensor
-
-
-def fit_and_score(problem: Problem, recipe: Recipe, factor: float = 1.0) -> Fitted:
+def fit_and_score(problem: Problem, recipe: Recipe, factor: float = 1.0) -> Tensor:
     """Fit on the problem's images and score them; `factor` rescales the learnt logits (W and b)."""
     evidence = Evidence(len(problem.text), problem.text.shape[1], recipe.bank_size, sample_images=300)
     for part in torch.arange(len(problem.cls)).split(256):
         evidence.update(problem.cls[part], problem.patches[part], part, problem.text, recipe.text_scale)
     result = evidence.learn(problem.text, recipe)
     louder = pvcl.PVCLResult(**{**vars(result), "weight": result.weight * factor, "bias": result.bias * factor})
-    scales = evidence.scales(louder.weight, louder.bias, problem.text, recipe)
-    learnt = PatchClassifier(louder.weight, louder.bias, problem.text, scales, recipe.alpha, recipe.aggregator)
-    if evidence.sample.cls is not None and evidence.sample.patches is not None:
-        learnt = WEIGHTINGS[recipe.weighting](learnt, evidence.sample.cls, evidence.sample.patches)
-    return Fitted(evidence, louder, learnt.score(problem.cls, problem.patches))
+    learnt = of_result(louder, evidence, problem.text, recipe).classifier
+    return learnt.score(problem.cls, problem.patches)
 
 
 def compare(problem: Problem) -> dict[str, float]:
     """mAP in percent of every method."""
     default = get_recipe("default")
-    fitted = fit_and_score(problem, default)
     no_bias = torch.zeros(len(problem.text))
     scores = {
         "[CLS]": paa.cls_scores(F.normalize(problem.cls, dim=1), problem.text, 1.0),
         "text patches + max": paa.pooled_probabilities(problem.patches, problem.text, no_bias, default.text_scale),
-        **{name: fit_and_score(problem, get_recipe(name)).scores for name in PUBLISHED},
-        "softmax-fusion": fit_and_score(problem, get_recipe("softmax-fusion")).scores,
-        "default": fitted.scores,
-        "default, logits x100": fit_and_score(problem, default, 100.0).scores,
+        **{name: fit_and_score(problem, get_recipe(name)) for name in PUBLISHED},
+        "softmax-fusion": fit_and_score(problem, get_recipe("softmax-fusion")),
+        "default": fit_and_score(problem, default),
+        "default, logits x100": fit_and_score(problem, default, 100.0),
     }
     return {name: 100 * mean_average_precision(value, problem.labels) for name, value in scores.items()}
 

@@ -28,7 +28,7 @@ from piaa.method.thresholds import DEFAULT_RULE, RULES, learn_thresholds
 
 def compare(problem: Problem, recipe: str) -> dict[str, F1]:
     """F1 of every rule and reference mark on the images at odd places."""
-    scores = fit_and_score(problem, get_recipe(recipe)).scores
+    scores = fit_and_score(problem, get_recipe(recipe))
     seen, judged, labels = scores[::2].double().numpy(), scores[1::2], problem.labels[1::2]
     decisions = {rule: torch.from_numpy(learn_thresholds(seen, rule).decide(judged.double().numpy())) for rule in RULES}
     decisions["relative, half the range"] = relative_decisions(judged)
@@ -42,6 +42,7 @@ def main() -> None:
     default = os.environ.get("PIAA_GOLDEN", ROOT.parent / "shared" / "reference")
     parser.add_argument("--golden", type=Path, default=Path(default), help="directory of pvcl_*.safetensors")
     parser.add_argument("--seeds", type=int, default=1, help="seeds of each kind of problem")
+    parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--recipe", default="default")
     arguments = parser.parse_args()
 
@@ -50,7 +51,7 @@ def main() -> None:
         outcomes[path.stem].append(compare(read_golden(path), arguments.recipe))
     for name, setting in VARIANTS.items():
         for seed in range(arguments.seeds):
-            outcomes[name].append(compare(make_problem(setting, 1000 + seed), arguments.recipe))
+            outcomes[name].append(compare(make_problem(setting, arguments.first_seed + seed), arguments.recipe))
 
     every = [outcome for several in outcomes.values() for outcome in several]
     methods = list(every[0])

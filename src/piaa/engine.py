@@ -19,11 +19,12 @@ from PIL import Image
 from torch import Tensor
 
 from piaa.classifier import Classifier
-from piaa.method.agreement import WEIGHTINGS
 from piaa.method.evidence import Evidence
+from piaa.method.learning import Learnt, learn
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.pvcl import PVCLResult
 from piaa.method.recipes import Recipe, Scales
+from piaa.method.reliability import quality_notes, quality_of
 from piaa.method.thresholds import DEFAULT_RULE
 from piaa.version import __version__
 from piaa.vision.encoder import Encoded, Encoder
@@ -113,6 +114,8 @@ class Learner:
         labels: C classes.
         prototypes: C x d, unit length.
         recipe: every number of the method.
+        others: recipes that may take its place at `finish`, where the images speak for them; all must have its bank
+            size and text scale.
         sample_images: whole images kept for the thresholds.
 
     Attributes:
@@ -126,13 +129,17 @@ class Learner:
         prototypes: Tensor,
         recipe: Recipe,
         sample_images: int = 2000,
+        others: Sequence[Recipe] = (),
     ) -> None:
-        self.setup, self.labels, self.recipe = setup, list(labels), recipe
+        self.setup, self.labels, self.recipe, self.others = setup, list(labels), recipe, list(others)
         self.prototypes = prototypes.float().cpu()
         self.vocabulary_notes = vocabulary_notes([label.name for label in labels], self.prototypes)
         self.preprocess = setup.preprocess
         self.fingerprint = digest(
-            setup.describe(), recipe.to_dict(), [label.phrases for label in labels], self.prototypes
+            setup.describe(),
+            *(one.to_dict() for one in (recipe, *others)),
+            [label.phrases for label in labels],
+            self.prototypes,
         )
         self.evidence = Evidence(len(labels), prototypes.shape[1], recipe.bank_size, sample_images)
         self._encode = setup.encoder()
@@ -174,15 +181,9 @@ class Learner:
 
     def finish(self, rule: str = DEFAULT_RULE) -> Classifier:
         """Stages I to III, the scales of inference, and the thresholds by `rule`, on what has been seen."""
-        result = self.evidence.learn(self.prototypes, self.recipe)
-        scales = self.evidence.scales(result.weight, result.bias, self.prototypes, self.recipe)
-        learnt = PatchClassifier(
-            result.weight, result.bias, self.prototypes, scales, self.recipe.alpha, self.recipe.aggregator
-        )
-        cls, patches = self.evidence.sample.cls, self.evidence.sample.patches
-        if cls is not None and patches is not None:
-            learnt = WEIGHTINGS[self.recipe.weighting](learnt, cls, patches)
-        learnt = learnt.with_learnt_thresholds(cls, patches, rule)
+        (classifier, result, text), recipe, found = self._chosen()
+        sample = self.evidence.sample
+        learnt = classifier.with_learnt_thresholds(sample.cls, sample.patches, rule)
         provenance = self.evidence.bank.rows()["provenance"][result.kept]
         return Classifier(
             self.labels,
@@ -191,12 +192,25 @@ class Learner:
             statistics={"retained": torch.cat([result.kept_classes[:, None], provenance], dim=1)},
             settings={
                 **self.setup.describe(),
-                "recipe": self.recipe.to_dict(),
+                "recipe": recipe.to_dict(),
                 "threshold_rule": rule,
                 "versions": _versions(),
             },
-            report=self._report(result, learnt),
+            report={
+                **self._report(result, learnt),
+                "text_share": text,
+                "quality": found,
+                "quality_notes": quality_notes(found, recipe.name, self.evidence.images, len(self.labels)),
+            },
         )
+
+    def _chosen(self) -> tuple[Learnt, Recipe, dict[str, Any]]:
+        """What the recipe gives, or another one that the images speak for; and what is known of its quality."""
+        built = {one.name: (learn(self.evidence, self.prototypes, one), one) for one in (self.recipe, *self.others)}
+        plain = {name: learnt.classifier for name, (learnt, _) in built.items()}
+        found = quality_of(plain, self.evidence, self.recipe.text_scale)
+        name = next((name for name in found.get("reliability", {}) if name in built), self.recipe.name)
+        return *built[name], found
 
     def _report(self, result: PVCLResult, learnt: PatchClassifier) -> dict[str, Any]:
         names = [label.name for label in self.labels]

@@ -22,8 +22,8 @@ from piaa.explanation import Explanation
 from piaa.inputs.items import iterate
 from piaa.inputs.reading import Reading
 from piaa.method.calibration import Calibrated
-from piaa.method.recipes import Recipe, get_recipe, recipe_from_dict
-from piaa.method.thresholds import DEFAULT_RULE, RULES, Thresholds
+from piaa.method.recipes import Recipe, candidates_of, recipe_from_dict
+from piaa.method.thresholds import DEFAULT_RULE, Thresholds, get_rule
 from piaa.qualities import engine_of_fit, get_quality, quality_with
 from piaa.questions import Question, ask, learn
 from piaa.setups import parameters_of, setup_of
@@ -50,14 +50,15 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         model: `embedded`, an open_clip name, `local-dir:PATH` or a path; see `piaa.vision.models.load_model`.
         pretrained: tag or checkpoint of an open_clip name.
         front_end: `clip`, `sclip`, `itaclip` or `sc-clip`; None is the model's own: `sc-clip`, where it names no other.
-        recipe: a name of `piaa.method.recipes.RECIPES`, or a `Recipe`.
+        recipe: a name of `piaa.method.recipes.RECIPES`, a `Recipe`, or `auto`: the one that the images speak for.
         templates: a name of `piaa.vocabulary.prototypes.TEMPLATE_SETS`, a template, or several.
         image_size: side or (height, width) in pixels; None is the quality's own, mostly a third more than the model was
             trained for; `trained`
             is that size itself, as published.
         quality: `fast`, `standard` or `best`: how much work an image is worth; see `piaa.qualities`.
         resize: `shortest`, `squash` or `pad`; None is the model's own.
-        threshold_rule: a name of `piaa.method.thresholds.RULES`.
+        threshold_rule: a name of `piaa.method.thresholds.RULES`, or `precision:0.9`: as many labels as an estimated
+            precision of 0.9 allows.
         device: `auto`, `cpu`, `cuda`, `mps`.
         precision: `auto`, `fp32`, `bf16`, `fp16`.
         engine: what runs the encoder: `eager`, `compile`, `openvino`, `onnxruntime`, `auto`; see
@@ -133,12 +134,11 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
     def learner(self) -> Learner:
         """The streaming learner that `fit` drives; batch jobs drive it themselves, then call `adopt`."""
         labels = parse_labels(self.labels)
-        recipe = get_recipe(self.recipe)
-        if self.threshold_rule not in RULES:
-            raise InputError(f"no threshold rule is called {self.threshold_rule!r}; choose one of: {', '.join(RULES)}")
+        recipe, *others = candidates_of(self.recipe)
+        get_rule(self.threshold_rule)  # before a model is loaded
         setup = self._setup()
         prototypes = text_prototypes(setup.model, labels, self.templates)
-        learner = Learner(setup, labels, prototypes, recipe)
+        learner = Learner(setup, labels, prototypes, recipe, others=others)
         for note in learner.vocabulary_notes:
             warnings.warn(note, stacklevel=3)
         return learner

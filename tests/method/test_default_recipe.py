@@ -31,7 +31,7 @@ def test_learnt_thresholds_beat_the_relative_threshold() -> None:
     learnt, relative = [], []
     for name in ("like the golden files", "less noise", "poor text", "5 classes", "crowded"):
         problem = make_problem(VARIANTS[name], seed=78)
-        scores = fit_and_score(problem, get_recipe("default")).scores
+        scores = fit_and_score(problem, get_recipe("default"))
         thresholds = learn_thresholds(scores[::2].double().numpy())
         decided = torch.from_numpy(thresholds.decide(scores[1::2].double().numpy()))
         for marks, decision in ((learnt, decided), (relative, relative_decisions(scores[1::2]))):
@@ -45,7 +45,7 @@ def test_a_background_class_helps_where_classes_are_few() -> None:
     """Two of three patches show none of five classes, which without it share them out."""
     problem, default = make_problem(VARIANTS["5 classes"], seed=79), get_recipe("default")
     reached = [
-        mean_average_precision(fit_and_score(problem, recipe).scores, problem.labels)
+        mean_average_precision(fit_and_score(problem, recipe), problem.labels)
         for recipe in (default, replace(default, background=0.0))
     ]
     assert reached[0] > reached[1] + 0.01

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,6 +37,10 @@ def fit(
     resize: options.Resize = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    precision_target: Annotated[
+        float | None,
+        typer.Option(help="0.9: thresholds for an estimated precision of 0.9, without labels; see docs/adaptive.md."),
+    ] = None,
     engine: options.EngineName = None,
     batch_size: options.BatchSize = 0,
     workers: options.Workers = 2,
@@ -56,6 +60,7 @@ def fit(
         recipe=recipe,
         templates=templates,
         quality=quality,
+        **({} if precision_target is None else {"threshold_rule": f"precision:{precision_target:g}"}),
         image_size=options.parse_size(image_size),
         resize=resize,
         device=device,
@@ -87,6 +92,25 @@ def fit(
     report = recognizer.classifier_.report
     show_classes("keep their text prototype, since no patches were found for them", report["fallbacks"])
     show_classes("have no threshold of their own", report["threshold_notes"])
+    show_quality(report, recognizer.classes_)
+
+
+def show_quality(report: dict[str, Any], names: list[str]) -> None:
+    """The estimate of quality without labels, and what is to be said of it."""
+    for note in report["quality_notes"]:
+        show_note(note)
+    quality = report["quality"]
+    if not quality:
+        return
+    plain = ("[CLS]", "text patches")
+    name, best = next((name, value) for name, value in quality["reliability"].items() if name not in plain)
+    doubtful = sorted(zip(quality["expected_ap"], names, strict=True))[:3]
+    console.print(
+        f"reliability estimated without labels (0 to 1): {best['fused']:.2f}, of patches {best['patches']:.2f}, of [CLS] "
+        f"{best['cls']:.2f}; recipe {name}. Least clear: {', '.join(word for _, word in doubtful)}",
+        markup=False,
+        highlight=False,
+    )
 
 
 def show_classes(what: str, reasons: dict[str, str]) -> None:

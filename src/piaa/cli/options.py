@@ -44,7 +44,8 @@ RecipeName = Annotated[
     str,
     typer.Option(
         "--recipe",
-        help="default, fixed-fusion, softmax-fusion, published-voc, published-coco, published-nus, or your own.",
+        help="default, fixed-fusion, softmax-fusion, published-voc, published-coco, published-nus, your own, or auto: "
+        "the one that the images speak for.",
     ),
 ]
 Templates = Annotated[

@@ -28,19 +28,28 @@ CUT = 3.0
 """Lower deviations above the median at which scores are cut; the one setting (`benchmarks/agreement.py --cuts`)."""
 PRIOR_IMAGES = 30
 """With so many images the measured weight counts as much as the recipe's own; with ten times as many, 100 times."""
+ALIKE = 0.95
+"""Correlation of the two halves from which on they are one witness: all patches of an image say the same."""
 LEAST, MOST = 0.01, 0.98  # of correlations and of squared reliabilities: none is exactly useless or perfect
 
 
 class Reliabilities(NamedTuple):
-    """Correlation of each witness with presence, 0 to 1: of [CLS], and of half the patches."""
+    """Correlation of each witness with presence, 0 to 1.
+
+    Attributes:
+        cls: of [CLS].
+        half: of half the patches.
+        alike: whether the halves are one witness (`ALIKE`), so that the others cannot be trusted.
+    """
 
     cls: float
     half: float
+    alike: bool = False
 
     @property
     def cls_share(self) -> float:
         """The part of the sum of the three witnesses' weights that is [CLS]'s, 0 to 1."""
-        cls, half = (r / (1 - r * r) for r in self)
+        cls, half = (r / (1 - r * r) for r in (self.cls, self.half))
         return cls / (cls + 2 * half)
 
 
@@ -49,9 +58,9 @@ def reliabilities(first: Tensor, second: Tensor, cls: Tensor) -> Reliabilities:
 
     Correlations are means over classes: with few images those of single classes are too uncertain to be told apart.
     """
-    a, b, z = (_cut(scores.double()) for scores in (first, second, cls))
-    ab, az, bz = (max(float(_correlation(x, y).mean()), LEAST) for x, y in ((a, b), (a, z), (b, z)))
-    return Reliabilities(min(az * bz / ab, MOST) ** 0.5, min(ab * az / bz, MOST) ** 0.5)
+    a, b, z = (cut(scores.double()) for scores in (first, second, cls))
+    ab, az, bz = (max(float(correlation(x, y).mean()), LEAST) for x, y in ((a, b), (a, z), (b, z)))
+    return Reliabilities(min(az * bz / ab, MOST) ** 0.5, min(ab * az / bz, MOST) ** 0.5, ab >= ALIKE)
 
 
 def by_agreement(learnt: PatchClassifier, cls: Tensor, patches: Tensor) -> PatchClassifier:
@@ -67,11 +76,12 @@ def by_agreement(learnt: PatchClassifier, cls: Tensor, patches: Tensor) -> Patch
         patches: N x M x d, raw.
 
     Returns:
-        `learnt` as it is, where nothing can be told: fewer than 2 images, classes or patches, or scores all alike.
+        `learnt` as it is, where nothing can be told: fewer than 2 images, classes or patches, scores all alike, or
+        patches that all say the same.
     """
     if min(len(cls), learnt.classes, patches.shape[1]) < 2 or learnt.scales.fusion != "odds":
         return learnt
-    first = _checkerboard(patches.shape[1])
+    first = checkerboard(patches.shape[1])
     whole, a, b = (paa.log_odds(learnt.pooled(part), 1.0) for part in (patches, patches[:, first], patches[:, ~first]))
     cosines = F.normalize(cls.to(learnt.prototypes.dtype), dim=-1) @ learnt.prototypes.T
     centred = paa.centred(cosines, 1.0)
@@ -80,8 +90,11 @@ def by_agreement(learnt: PatchClassifier, cls: Tensor, patches: Tensor) -> Patch
         return learnt
     own = (1 - learnt.alpha) * learnt.scales.cls * cls_spread
     own = own / (own + learnt.alpha * learnt.scales.patch * patch_spread)
+    found = reliabilities(a, b, centred)
+    if found.alike:
+        return learnt
     measured, given = len(cls) ** 2, PRIOR_IMAGES**2
-    share = (measured * reliabilities(a, b, centred).cls_share + given * own) / (measured + given)
+    share = (measured * found.cls_share + given * own) / (measured + given)
     return replace(learnt, alpha=1 - share, scales=replace(learnt.scales, patch=1.0, cls=patch_spread / cls_spread))
 
 
@@ -95,7 +108,7 @@ WEIGHTINGS: dict[str, Weighting] = {"given": as_given, "agreement": by_agreement
 """By the name that a recipe gives."""
 
 
-def _checkerboard(patches: int) -> Tensor:
+def checkerboard(patches: int) -> Tensor:
     """M bool: every second patch, in turns on even and odd rows of a square grid; every second one of other grids."""
     place = torch.arange(patches)
     side = round(patches**0.5)
@@ -105,14 +118,14 @@ def _checkerboard(patches: int) -> Tensor:
     return board
 
 
-def _cut(scores: Tensor) -> Tensor:
+def cut(scores: Tensor) -> Tensor:
     """N x C in lower deviations (median less the 16% quantile) from the median, `CUT` at most."""
     middle = scores.median(dim=0).values
     lower = (middle - torch.quantile(scores, 0.1587, dim=0)).clamp(min=1e-9)
     return ((scores - middle) / lower).clamp(max=CUT)
 
 
-def _correlation(x: Tensor, y: Tensor) -> Tensor:
+def correlation(x: Tensor, y: Tensor) -> Tensor:
     """Of each class over images: C; 0 where one does not vary."""
     x, y = x - x.mean(dim=0), y - y.mean(dim=0)
     return (x * y).mean(dim=0) / (x.std(dim=0, correction=0) * y.std(dim=0, correction=0)).clamp(min=1e-12)

@@ -7,11 +7,15 @@ are pure and deterministic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+
+from piaa.errors import InputError
 
 Array = NDArray[np.float64]
 Rule = Callable[[Array], Array]
@@ -19,6 +23,8 @@ Rule = Callable[[Array], Array]
 MIN_IMAGES = 10
 SEPARATED = 2.5
 """Ashman's D from which on two Gaussians are taken for absent and present; from 2 on two modes can be told apart."""
+TYPICALLY_SEPARATED = 2.2
+"""The same for the median of D over classes: from here on for all of them."""
 EPSILON = 1e-9
 NEVER = float(np.nextafter(1.0, 2.0))
 """A threshold above every score: the class is given to no image."""
@@ -91,12 +97,15 @@ def bimodal_rule(scores: Array) -> Array:
 
     Two modes: Ashman's D = (mean - mean) / sqrt((variance + variance) / 2) of the mixture is `SEPARATED` or more
     (Ashman, Bird and Zepf 1994). Where absent and present lie that far apart nothing fills the gap, and the tail would
-    only miss images: its spread is that of all images, and too wide for a class that many of them show.
+    only miss images: its spread is that of all images, and too wide for a class that many of them show. A single D is
+    uncertain and the classes of a run are alike in this, so where their median is `TYPICALLY_SEPARATED` or more every
+    class has the mixture's threshold.
     """
     low, high, spread_low, spread_high, share = _two_gaussians(log_odds(scores))
     mixture = _inverse_log_odds(_crossing(low, high, spread_low, spread_high, share))
     distance = (high - low) / np.sqrt((spread_low**2 + spread_high**2) / 2)
-    result: Array = np.where(distance >= SEPARATED, mixture, np.maximum(mixture, tail_rule(scores)))
+    separated = (distance >= SEPARATED) | (np.median(distance) >= TYPICALLY_SEPARATED)
+    result: Array = np.where(separated, mixture, np.maximum(mixture, tail_rule(scores)))
     return result
 
 
@@ -109,6 +118,41 @@ RULES: dict[str, Rule] = {
     "prevalence": prevalence_rule,
 }
 DEFAULT_RULE = "bimodal"
+PRECISION = "precision:"
+"""`precision:0.9` is the rule that aims at a precision of 0.9; any number between 0 and 1."""
+
+
+def precision_rule(scores: Array, target: float) -> Array:
+    """The lowest threshold above which the mixture expects a share `target` of the images to have the class.
+
+    Not below the threshold of `bimodal`; where no image reaches the target, at the image that comes nearest.
+    """
+    x = np.sort(log_odds(scores), axis=0)[::-1]
+    expected = np.cumsum(_present(x), axis=0) / np.arange(1, len(x) + 1)[:, None]
+    reaching = np.where(expected >= target, np.arange(len(x))[:, None], -1).max(axis=0)
+    place = np.where(reaching >= 0, reaching, expected.argmax(axis=0))
+    columns = np.arange(x.shape[1])
+    return np.maximum(_inverse_log_odds(x[place, columns]), bimodal_rule(scores))
+
+
+def get_rule(name: str) -> Rule:
+    """A rule by name, or `precision:NUMBER`.
+
+    Raises:
+        InputError: for an unknown name, listing those that exist, or a number outside (0, 1).
+    """
+    if name in RULES:
+        return RULES[name]
+    if name.startswith(PRECISION):
+        try:
+            target = float(name.removeprefix(PRECISION))
+        except ValueError:
+            target = math.nan
+        if 0 < target < 1:
+            return partial(precision_rule, target=target)
+        raise InputError(f"the threshold rule {name!r} needs a number between 0 and 1, such as {PRECISION}0.9")
+    known = ", ".join([*RULES, PRECISION + "0.9"])
+    raise InputError(f"no threshold rule is called {name!r}; choose one of: {known}")
 
 
 @dataclass(frozen=True)
@@ -162,7 +206,7 @@ def learn_thresholds(scores: Array, rule: str = DEFAULT_RULE) -> Thresholds:
     alike is given to no image. A note says so.
 
     Raises:
-        KeyError: for an unknown rule.
+        InputError: for an unknown rule.
     """
     scores = np.asarray(scores, dtype=np.float64)
     images, classes = scores.shape
@@ -171,7 +215,7 @@ def learn_thresholds(scores: Array, rule: str = DEFAULT_RULE) -> Thresholds:
         ceiling = scores.max(axis=0) if images else np.full(classes, 0.5)
         why = f"only {images} unlabelled images: no threshold can be learnt, set above all that was seen"
         return Thresholds(_above(ceiling), np.ones(classes), rule, dict.fromkeys(range(classes), why))
-    values = RULES[rule](scores)
+    values = get_rule(rule)(scores)
     spread = log_odds(scores).std(axis=0)
     flat = spread < 1e-6
     values = np.where(flat, NEVER, values)
@@ -220,6 +264,27 @@ def _two_gaussians(x: Array, rounds: int = 100) -> tuple[Array, Array, Array, Ar
         spread_low = np.sqrt((absent * (x - low) ** 2).sum(axis=0) / absent.sum(axis=0).clip(min=1e-9))
         spread_high, spread_low = spread_high.clip(min=floor), spread_low.clip(min=floor)
     return low, high, spread_low, spread_high, share
+
+
+def expected_average_precision(scores: Array) -> Array:
+    """AP of each class over these images if the mixture's posterior probabilities were true: C, 0 to 1.
+
+    Args:
+        scores: N x C in 0..1, unlabelled.
+    """
+    x = np.sort(log_odds(scores), axis=0)[::-1]
+    present = _present(x)
+    precision = np.cumsum(present, axis=0) / np.arange(1, len(x) + 1)[:, None]
+    result: Array = (precision * present).sum(axis=0) / present.sum(axis=0).clip(min=EPSILON)
+    return result
+
+
+def _present(x: Array) -> Array:
+    """Posterior probability of presence at log-odds N x C; 0 below the mean of absence."""
+    low, high, spread_low, spread_high, share = _two_gaussians(x)
+    gap = _log_density(x, high, spread_high) - _log_density(x, low, spread_low) + np.log(share / (1 - share))
+    result: Array = np.where(x < low, 0.0, 1 / (1 + np.exp(-np.clip(gap, -50, 50))))
+    return result
 
 
 def _log_density(x: Array, mean: Array, spread: Array) -> Array:

@@ -26,9 +26,19 @@ from piaa.method.recipes.recipe import (
 from piaa.method.recipes.softmax_fusion import SOFTMAX_FUSION
 
 __all__ = [
-    "MIN_BANK", "RECIPES", "FixedScales", "OddsScales", "Recipe", "ScaleRule", "Scales", "SpreadScales", "get_recipe",
+    "AUTO",
+    "MIN_BANK",
+    "RECIPES",
+    "FixedScales",
+    "OddsScales",
+    "Recipe",
+    "ScaleRule",
+    "Scales",
+    "SpreadScales",
+    "candidates_of",
+    "get_recipe",
     "recipe_from_dict",
-]  # fmt: skip
+]
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -46,8 +56,21 @@ def get_recipe(recipe: str | Recipe) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in RECIPES:
-        raise InputError(f"no recipe is called {recipe!r}; choose one of: {', '.join(RECIPES)}")
+        raise InputError(f"no recipe is called {recipe!r}; choose one of: {', '.join([*RECIPES, AUTO])}")
     return RECIPES[recipe]
+
+
+AUTO = "auto"
+"""In place of a recipe: whichever of them the unlabelled images speak for (`piaa.method.reliability`)."""
+
+
+def candidates_of(recipe: str | Recipe) -> list[Recipe]:
+    """The recipes that a fit may choose among: the one that is named, or for `auto` all, the default first.
+
+    Raises:
+        InputError: for an unknown name, listing those that exist.
+    """
+    return list(RECIPES.values()) if recipe == AUTO else [get_recipe(recipe)]
 
 
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:

@@ -4,4 +4,4 @@ from dataclasses import replace
 
 from piaa.method.recipes.fixed_fusion import FIXED_FUSION
 
-DEFAULT = replace(FIXED_FUSION, name="default", weighting="agreement")
+DEFAULT = replace(FIXED_FUSION, name="default", weighting="agreement", text_prior=1.3)

@@ -128,6 +128,8 @@ class Recipe:
             (eq. 12).
         weighting: a name of `piaa.method.agreement.WEIGHTINGS`: `given` keeps alpha and scales as they are, `agreement`
             learns them from the unlabelled images.
+        text_prior: images a class with which text prototypes and what was learnt count the same in the patches' logits;
+            the text's part fades with the square of the images. 0: none, as published. `piaa.method.learning`
     """
 
     name: str
@@ -141,6 +143,7 @@ class Recipe:
     alpha: float = 0.9
     aggregator: str = "max"
     weighting: str = "given"
+    text_prior: float = 0.0
 
     def bank_limit(self, patches: int, classes: int) -> int:
         """Patches that a class keeps once `patches` have come: K, or its share of them, `MIN_BANK` at least."""
