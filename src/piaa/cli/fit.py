@@ -92,7 +92,7 @@ def fit(
     report = recognizer.classifier_.report
     show_classes("keep their text prototype, since no patches were found for them", report["fallbacks"])
     show_classes("have no threshold of their own", report["threshold_notes"])
-    show_quality(report, recognizer.classes_)
+    show_quality(report, recognizer.classifier_.label_names)
 
 
 def show_quality(report: dict[str, Any], names: list[str]) -> None:
@@ -106,8 +106,8 @@ def show_quality(report: dict[str, Any], names: list[str]) -> None:
     name, best = next((name, value) for name, value in quality["reliability"].items() if name not in plain)
     doubtful = sorted(zip(quality["expected_ap"], names, strict=True))[:3]
     console.print(
-        f"reliability estimated without labels (0 to 1): {best['fused']:.2f}, of patches {best['patches']:.2f}, of [CLS] "
-        f"{best['cls']:.2f}; recipe {name}. Least clear: {', '.join(word for _, word in doubtful)}",
+        f"reliability estimated without labels (0 to 1): {best['fused']:.2f}, of patches {best['patches']:.2f}, "
+        f"of [CLS] {best['cls']:.2f}; recipe {name}. Least clear: {', '.join(word for _, word in doubtful)}",
         markup=False,
         highlight=False,
     )

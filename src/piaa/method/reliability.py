@@ -164,8 +164,8 @@ def quality_notes(quality: Mapping[str, Any], recipe: str, images: int, classes:
     notes = []
     if images < ENOUGH * classes:
         notes.append(
-            f"learnt from {images} images for {classes} words: fewer than {ENOUGH} a word. The words themselves count the "
-            f"more, and the labels will be worse than {ENOUGH * classes} or more images would make them"
+            f"learnt from {images} images for {classes} words: fewer than {ENOUGH} a word. The words themselves count "
+            f"the more, and the labels will be worse than {ENOUGH * classes} or more images would make them"
         )
     found = quality.get("reliability", {})
     if found and found[recipe]["alike"]:
