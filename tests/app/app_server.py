@@ -1,0 +1,35 @@
+"""The page's server in a thread, on a free port of this machine, for one test."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@contextmanager
+def running(folder: Path, **settings: Any) -> Iterator[tuple[Any, str]]:
+    """Inside: the session and the address with the key."""
+    uvicorn = pytest.importorskip("uvicorn", reason="the page needs pip install 'piaa[app]'")
+    pytest.importorskip("starlette", reason="the page needs pip install 'piaa[app]'")
+    from piaa.app.server import make_app
+    from piaa.app.session import Session, Settings
+
+    session = Session(Settings(**settings), folder)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(make_app(session, "the key", {"127.0.0.1"}), log_level="error")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield session, f"http://127.0.0.1:{listener.getsockname()[1]}/?key=the+key"
+        finally:
+            server.should_exit = True
+            thread.join(10)
+            assert not thread.is_alive()
