@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Both create what they need in .venv.
+# Two commands: `make demo` and `make test`. Both create what they need in .venv, as do `make check` and `make docs`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,15 +7,14 @@ OUT ?= demo-output
 
 READERS ?= .readers
 
-.PHONY: demo test check readers bench clean
+.PHONY: demo test check docs readers bench clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("piaa needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade-strategy only-if-needed \
-		--constraint constraints.txt --editable '.[coco,engines,exchange]' \
-		pytest hypothesis ruff mypy import-linter datasets
+		--constraint constraints.txt --editable '.[coco,engines,exchange,dev,docs]'
 	touch $@
 
 demo: $(VENV)/.installed
@@ -30,6 +29,9 @@ check: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 readers: # programs that read exports, for the tests that open exports with them
 	PYTHON=$(PYTHON) tests/exchange/readers.sh $(READERS)
 
@@ -39,4 +41,4 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/embedded.py --seeds 11 12 13
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist *.egg-info
+	rm -rf $(VENV) $(OUT) site build dist *.egg-info

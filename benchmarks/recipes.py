@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from piaa.evaluation.metrics import mean_average_precision
 from piaa.method import paa, pvcl
+from piaa.method.agreement import WEIGHTINGS
 from piaa.method.evidence import Evidence
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Recipe, get_recipe
@@ -46,6 +47,8 @@ def fit_and_score(problem: Problem, recipe: Recipe, factor: float = 1.0) -> Fitt
     louder = pvcl.PVCLResult(**{**vars(result), "weight": result.weight * factor, "bias": result.bias * factor})
     scales = evidence.scales(louder.weight, louder.bias, problem.text, recipe)
     learnt = PatchClassifier(louder.weight, louder.bias, problem.text, scales, recipe.alpha, recipe.aggregator)
+    if evidence.sample.cls is not None and evidence.sample.patches is not None:
+        learnt = WEIGHTINGS[recipe.weighting](learnt, evidence.sample.cls, evidence.sample.patches)
     return Fitted(evidence, louder, learnt.score(problem.cls, problem.patches))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from piaa.errors import InputError
-from piaa.files import MARK, check_place, claim_folder, emptied, whole_file, write_json, write_text
+from piaa.files import MARK, check_place, claim_folder, whole_file, write_json, write_text
 
 
 def test_a_file_is_whole_or_as_before(tmp_path: Path) -> None:
@@ -70,9 +70,3 @@ def test_own_and_empty_folders_are_taken(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="a file"):
         claim_folder(tmp_path / "file", "piaa demo")
-
-
-def test_an_emptied_folder_is_empty(tmp_path: Path) -> None:
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    assert list(emptied(tmp_path / "a").iterdir()) == []
-    assert list(emptied(tmp_path / "new").iterdir()) == []

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from piaa.classifier import Classifier
+from piaa.method.agreement import WEIGHTINGS
 from piaa.method.evidence import Evidence
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.pvcl import PVCLResult
@@ -30,6 +31,7 @@ from piaa.vision.models import BatchedEncoder, LoadedModel, most_images
 from piaa.vision.preprocess import Preprocess
 from piaa.vision.runtimes import parse_engine
 from piaa.vision.runtimes.build import build_encoder
+from piaa.vocabulary.alike import vocabulary_notes
 from piaa.vocabulary.labels import Label
 
 
@@ -104,6 +106,9 @@ class Learner:
         prototypes: C x d, unit length.
         recipe: every number of the method.
         sample_images: whole images kept for the thresholds.
+
+    Attributes:
+        vocabulary_notes: what a user should know of these class names; see `piaa.vocabulary.alike`.
     """
 
     def __init__(
@@ -116,6 +121,7 @@ class Learner:
     ) -> None:
         self.setup, self.labels, self.recipe = setup, list(labels), recipe
         self.prototypes = prototypes.float().cpu()
+        self.vocabulary_notes = vocabulary_notes([label.name for label in labels], self.prototypes)
         self.preprocess = setup.preprocess
         self.fingerprint = digest(
             setup.describe(), recipe.to_dict(), [label.phrases for label in labels], self.prototypes
@@ -164,7 +170,11 @@ class Learner:
         scales = self.evidence.scales(result.weight, result.bias, self.prototypes, self.recipe)
         learnt = PatchClassifier(
             result.weight, result.bias, self.prototypes, scales, self.recipe.alpha, self.recipe.aggregator
-        ).with_learnt_thresholds(self.evidence.sample.cls, self.evidence.sample.patches, rule)
+        )
+        cls, patches = self.evidence.sample.cls, self.evidence.sample.patches
+        if cls is not None and patches is not None:
+            learnt = WEIGHTINGS[self.recipe.weighting](learnt, cls, patches)
+        learnt = learnt.with_learnt_thresholds(cls, patches, rule)
         provenance = self.evidence.bank.rows()["provenance"][result.kept]
         return Classifier(
             self.labels,
@@ -189,6 +199,7 @@ class Learner:
             "bank_sizes": result.sizes_stage1.tolist(),
             "kept_sizes": result.sizes_stage2.tolist(),
             "fallbacks": {names[c]: reason for c, reason in result.fallbacks.items()},
+            "vocabulary_notes": self.vocabulary_notes,
             "threshold_notes": {names[c]: note for c, note in notes.items()},
         }
 

@@ -26,7 +26,7 @@ from piaa.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from piaa.method.paa import Aggregator
+    from piaa.method.aggregators import Aggregator
     from piaa.method.recipes import Recipe
     from piaa.vision.front_ends import Trace
     from piaa.vision.towers import Tower
@@ -64,7 +64,7 @@ def register_aggregator(name: str) -> Callable[[Aggregator], Aggregator]:
     Raises:
         InputError: when the name is taken or is no plain word.
     """
-    from piaa.method.paa import AGGREGATORS
+    from piaa.method.aggregators import AGGREGATORS
 
     def add(function: Aggregator) -> Aggregator:
         _enter(AGGREGATORS, "aggregator", name, function)

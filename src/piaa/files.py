@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,15 +135,6 @@ def claim_folder(path: str | os.PathLike[str], owner: str) -> Path:
             )
     if _owner(folder) != owner:
         write_json(folder / MARK, {"made_by": owner})
-    return folder
-
-
-def emptied(folder: Path) -> Path:
-    """A folder of our own without what an earlier run left in it. Only for folders inside a claimed one."""
-    with writing(folder):
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
     return folder
 
 

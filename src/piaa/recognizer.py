@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -17,22 +17,20 @@ from sklearn.exceptions import NotFittedError as ScikitNotFittedError
 
 from piaa.classifier import Classifier
 from piaa.engine import Learner, Scorer, Setup
-from piaa.errors import ImageError, InputError, ModelError
+from piaa.errors import InputError, ModelError
 from piaa.explanation import Explanation
-from piaa.inputs.items import Batch, Item, batches, iterate
+from piaa.inputs.items import iterate
+from piaa.inputs.reading import Reading
+from piaa.method.calibration import Calibrated
 from piaa.method.recipes import Recipe, get_recipe, recipe_from_dict
 from piaa.method.thresholds import DEFAULT_RULE, RULES, Thresholds
+from piaa.questions import Question, ask, learn
+from piaa.setups import parameters_of, setup_of
 from piaa.tags import Tags
-from piaa.vision.front_ends import get_front_end
-from piaa.vision.models import EMBEDDED, LoadedModel, load_model
-from piaa.vision.runtimes import parse_engine
+from piaa.vision.models import EMBEDDED
 from piaa.vocabulary.labels import Label, parse_labels
 from piaa.vocabulary.prototypes import resolve_templates, text_prototypes
 
-TRAINED = "trained"
-"""`image_size` that stands for the size a model was trained for."""
-
-PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 _BUILDING = threading.RLock()  # one thread builds a scorer, the others wait for it
 
 
@@ -121,7 +119,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             LabelError, ModelError: see `piaa.vocabulary.labels` and `piaa.vision.models`.
         """
         learner = self.learner()
-        run = _Pass(X, learner.setup, self.workers)
+        run = self._reading(X, learner.setup)
         for batch in run.batches():
             learner.update(batch.images, batch.indices)
         self._finish(run, "fitted")
@@ -135,7 +133,10 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             raise InputError(f"no threshold rule is called {self.threshold_rule!r}; choose one of: {', '.join(RULES)}")
         setup = self._setup()
         prototypes = text_prototypes(setup.model, labels, self.templates)
-        return Learner(setup, labels, prototypes, recipe)
+        learner = Learner(setup, labels, prototypes, recipe)
+        for note in learner.vocabulary_notes:
+            warnings.warn(note, stacklevel=3)
+        return learner
 
     def adopt(self, learner: Learner) -> Self:
         """Finish what a learner has gathered and become the fitted recognizer.
@@ -222,6 +223,32 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         self.classifier_ = replace(classifier, learnt=replace(classifier.learnt, thresholds=changed))
         return self
 
+    def ask(self, tags: Tags, n: int = 100, seed: int = 0) -> list[Question]:
+        """About `n` yes/no questions whose answers tell most about the labels; see `calibrate`.
+
+        Args:
+            tags: what `tag` gave for the images in question, at the thresholds of now.
+            n: how many.
+            seed: of the draw.
+
+        Raises:
+            InputError: when there is nothing to ask about.
+        """
+        return ask(tags, self.thresholds_, n, seed)
+
+    def calibrate(self, answers: Sequence[tuple[Question, bool]]) -> Calibrated:
+        """Precision, recall and F1 with intervals from answered questions; moves the thresholds where that helps.
+
+        Leave out questions nobody answered only if that does not depend on the answer. Tag and ask anew afterwards.
+
+        Raises:
+            InputError: without answers, or for questions asked at other thresholds.
+        """
+        found, thresholds = learn(answers, self.thresholds_)
+        learnt = replace(self.classifier_.learnt, thresholds=thresholds)
+        self.classifier_ = replace(self.classifier_, learnt=learnt)
+        return found
+
     def save(self, path: str | Path) -> None:
         """Write the classifier file (safetensors with its settings in the metadata), whole or not at all."""
         self._fitted().save(path)
@@ -244,7 +271,10 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             path: the file.
             model: where the weights are now, if not where they were at the fit; they must be the same ones.
             pretrained: likewise, beside `model`.
-            device, engine, batch_size, workers: as of the class.
+            device: as of the class, like the following.
+            engine: what runs the encoder.
+            batch_size: images at a time.
+            workers: threads that decode.
 
         Raises:
             ModelError: when the model is not there, or for an engine that does not exist or is not installed.
@@ -257,14 +287,11 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             classifier.labels,
             model=named[0],
             pretrained=named[1],
-            front_end=s["front_end"],
+            **parameters_of(s),
             recipe=recipe_from_dict(s["recipe"]),
             templates=tuple(s["templates"]),
-            image_size=tuple(s["image_size"]),
-            resize=s["resize"],
             threshold_rule=s["threshold_rule"],
             device=device,
-            precision=PRECISIONS[s["precision"]],
             engine=engine,
             batch_size=batch_size,
             workers=workers,
@@ -336,40 +363,36 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
 
     def _setup(self) -> Setup:
         """By the parameters, for a fit."""
-        parse_engine(self.engine).check_installed()  # before a model is loaded
-        model: LoadedModel = load_model(self.model, self.pretrained, device=self.device, precision=self.precision)
-        front_end = get_front_end(self.front_end or model.front_end).name
-        preprocess = model.preprocess(self._image_size(model), self.resize)
-        return Setup(model, front_end, preprocess, self.batch_size, self.engine)
+        return setup_of(
+            (self.model, self.pretrained),
+            front_end=self.front_end,
+            image_size=self.image_size,
+            resize=self.resize,
+            precision=self.precision,
+            **self._run_by(),
+        )
 
     def _setup_of(self, classifier: Classifier, weights: tuple[str, str | None]) -> Setup:
         """By the classifier's settings, which hold whatever the parameters have become since; weights by name."""
-        parse_engine(self.engine).check_installed()
-        s = classifier.settings
-        precision = PRECISIONS[s["precision"]]
-        model = load_model(*weights, device=self.device, precision=precision)
-        classifier.check_model(model.fingerprint, model.embed_dim)
-        preprocess = model.preprocess(tuple(s["image_size"]), s["resize"])
-        return Setup(model, s["front_end"], preprocess, self.batch_size, self.engine)
+        setup = setup_of(weights, **parameters_of(classifier.settings), **self._run_by())
+        classifier.check_model(setup.model.fingerprint, setup.model.embed_dim)
+        return setup
 
-    def _image_size(self, model: LoadedModel) -> int | tuple[int, int]:
-        if self.image_size is None:
-            return model.larger_size
-        if isinstance(self.image_size, str):
-            if self.image_size != TRAINED:
-                raise InputError(f"image size {self.image_size!r}: give a number of pixels, or {TRAINED!r}")
-            return model.image_size
-        return self.image_size
+    def _run_by(self) -> dict[str, Any]:
+        return {"device": self.device, "engine": self.engine, "batch_size": self.batch_size}
 
     def _fitted(self) -> Classifier:
         if not self.__sklearn_is_fitted__():
             raise NotFittedError("this Recognizer is not fitted yet; call fit(images) or Recognizer.load(path) first")
         return self.classifier_
 
-    def _score(self, X: Any) -> tuple[NDArray[np.float64], _Pass]:
+    def _reading(self, X: Any, setup: Setup) -> Reading:
+        return Reading(X, setup.preprocess, setup.decoded_together, self.workers)
+
+    def _score(self, X: Any) -> tuple[NDArray[np.float64], Reading]:
         """Scores N x C with rows of NaN for what cannot be read, and what else is known of the images."""
         scorer = self.scorer()
-        run = _Pass(X, scorer.setup, self.workers)
+        run = self._reading(X, scorer.setup)
         rows: dict[int, NDArray[np.float64]] = {}
         for batch in run.batches():
             rows.update(zip(batch.indices, scorer.score(batch.images).double().numpy(), strict=True))
@@ -379,7 +402,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         self._finish(run, "scored")
         return result, run
 
-    def _finish(self, run: _Pass, verb: str) -> None:
+    def _finish(self, run: Reading, verb: str) -> None:
         errors = self.errors_ = [(run.ids[index], reason) for index, reason in run.reasons.items()]
         if errors:
             path, reason = errors[0]
@@ -387,38 +410,3 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
                 f"{len(errors)} images could not be {verb} (see errors_); the first: {path}: {reason}",
                 stacklevel=4,
             )
-
-
-@dataclass
-class _Pass:
-    """One call's way over its images; nothing of it is shared with other calls.
-
-    Attributes:
-        X, setup, workers: what to read, for which model, by how many threads.
-        ids: of the images so far.
-    """
-
-    X: Any
-    setup: Setup
-    workers: int
-    ids: list[str] = field(default_factory=list)
-    _read: set[int] = field(default_factory=set)
-    _errors: list[ImageError] = field(default_factory=list)
-
-    def batches(self) -> Iterator[Batch]:
-        """The images that can be read."""
-        together = self.setup.decoded_together
-        for batch in batches(self._counted(), self.setup.preprocess, together, self.workers, self._errors.append):
-            self._read.update(batch.indices)
-            yield batch
-
-    @property
-    def reasons(self) -> dict[int, str]:
-        """Position of an image to the reason why it could not be read; errors come in the order of the images."""
-        missing = (index for index in range(len(self.ids)) if index not in self._read)
-        return {index: error.reason for index, error in zip(missing, self._errors, strict=True)}
-
-    def _counted(self) -> Iterator[Item]:
-        for item in iterate(self.X):
-            self.ids.append(item.id)
-            yield item

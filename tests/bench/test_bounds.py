@@ -11,6 +11,7 @@ from piaa.bench import memory
 from piaa.bench.fitting import filled_bank
 from piaa.bench.work import random_units
 from piaa.method import evidence, paa, pvcl
+from piaa.method.aggregators import max_over_patches
 from piaa.method.bank import Bank
 from piaa.method.evidence import Evidence
 from piaa.method.patch_classifier import PatchClassifier
@@ -30,7 +31,7 @@ def test_scores_by_pieces_are_those_of_the_whole(monkeypatch, limit):
     weight, bias = random_units(300, 64), torch.linspace(-0.1, 0.1, 300)
     probabilities = paa.patch_probabilities(F.normalize(patches, dim=-1), weight, bias, SCALES.inference)
     whole = paa.fuse(
-        paa.patch_scores(paa.max_over_patches(probabilities), SCALES.patch),
+        paa.patch_scores(max_over_patches(probabilities), SCALES.patch),
         paa.cls_scores(F.normalize(cls, dim=-1), weight, SCALES.cls),
         0.9,
     )

@@ -78,6 +78,11 @@ def test_a_demo_in_its_own_folder_forgets_the_larger_one_before(tmp_path: Path) 
     for images in (6, 3):
         inside("demo", "--unlabelled", images, "--test", images, "--out", tmp_path / "d")
     assert len(list((tmp_path / "d" / "test").iterdir())) == 3
+    mine = tmp_path / "d" / "test" / "holiday.jpg"
+    Image.new("RGB", (32, 32)).save(mine)
+    output = inside("demo", "--unlabelled", 3, "--test", 3, "--out", tmp_path / "d", code=1)
+    assert "holds 'holiday.jpg', which was not drawn here" in one_line(output) and mine.is_file()
+    assert len(list((tmp_path / "d" / "test").iterdir())) == 4
     assert json.loads((tmp_path / "d" / "metrics.json").read_text())["images"] == {"unlabelled": 3, "test": 3}
 
 
@@ -225,6 +230,13 @@ def _umask() -> int:
     before = os.umask(0o022)
     os.umask(before)
     return before
+
+
+def test_names_with_brackets_are_shown_as_they_are(world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "[red]tags.jsonl"
+    assert str(out) in one_line(
+        inside("tag", world / "photos", "--classifier", world / "c.piaa", "--out", out)
+    ).replace(" ", "")
 
 
 def test_advice_names_what_works_in_a_checkout() -> None:

@@ -16,7 +16,7 @@ from piaa.exchange import Options, export_tags
 from piaa.exchange.embedded import BACKUP, picture_hash
 from piaa.exchange.sidecars import EMPTY, keywords_in, merged
 
-pyexiv2 = pytest.importorskip("pyexiv2", reason="pyexiv2 is not installed: pip install 'piaa[exchange]'")
+pyexiv2 = pytest.importorskip("pyexiv2", reason="pyexiv2 is not installed: pip install -e '.[exchange]'")
 DARKTABLE = """<?xml version="1.0" encoding="UTF-8"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2">
  <!-- a comment of the user's -->

@@ -25,7 +25,8 @@ from piaa.experiments.results import Results, Row
 from piaa.experiments.runner import Place, jobs
 from piaa.experiments.spec import Run, Spec, read_spec
 from piaa.experiments.variants import variant_of
-from piaa.method import paa, pvcl
+from piaa.method import pvcl
+from piaa.method.aggregators import max_over_patches, mean_of_top, soft_maximum
 from piaa.method.bank import Bank
 from piaa.method.evidence import Moments
 from piaa.method.recipes import get_recipe
@@ -121,11 +122,11 @@ def test_a_background_that_goes_to_nothing_is_none(job: Job, baseline: Tensor) -
 
 def test_the_mean_of_the_top_one_is_the_maximum() -> None:
     probabilities = gauss(3, 7, 5).softmax(dim=-1)
-    assert torch.equal(paa.mean_of_top(1)(probabilities), paa.max_over_patches(probabilities))
-    assert torch.allclose(paa.mean_of_top(100)(probabilities), probabilities.mean(dim=1))
-    assert torch.allclose(paa.soft_maximum(1e5)(probabilities), probabilities.amax(dim=1), atol=1e-4)
-    assert torch.allclose(paa.soft_maximum(1e-3)(probabilities), probabilities.mean(dim=1), atol=1e-3)
-    three = paa.mean_of_top(3)(probabilities)
+    assert torch.equal(mean_of_top(1)(probabilities), max_over_patches(probabilities))
+    assert torch.allclose(mean_of_top(100)(probabilities), probabilities.mean(dim=1))
+    assert torch.allclose(soft_maximum(1e5)(probabilities), probabilities.amax(dim=1), atol=1e-4)
+    assert torch.allclose(soft_maximum(1e-3)(probabilities), probabilities.mean(dim=1), atol=1e-3)
+    three = mean_of_top(3)(probabilities)
     assert torch.allclose(three, probabilities.sort(dim=1).values[:, -3:].mean(dim=1))
 
 

@@ -17,7 +17,8 @@ from piaa.cli.main import app
 from piaa.errors import InputError
 from piaa.evaluation.metrics import METRICS
 from piaa.extensions import load_extensions, register_aggregator, register_front_end, register_recipe
-from piaa.method.paa import AGGREGATORS, pooled_probabilities
+from piaa.method.aggregators import AGGREGATORS
+from piaa.method.paa import pooled_probabilities
 from piaa.method.recipes import RECIPES, Recipe
 from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder, write_scene_truth

@@ -43,3 +43,17 @@ def test_a_shift_of_the_log_odds_shifts_the_threshold(shift: float, seed: int) -
     moved = 1 / (1 + np.exp(-(log_odds(values) + shift)))
     one, other = (log_odds(learn_thresholds(each).values)[0] for each in (values, moved))
     assert other == pytest.approx(one + shift, abs=1e-3)
+
+
+def test_a_class_whose_scores_are_all_alike_is_given_to_no_image_whatever_it_scores_later() -> None:
+    scores = np.random.default_rng(2).uniform(0.01, 0.99, (40, 3))
+    scores[:, 1] = 1.0
+    learnt = learn_thresholds(scores)
+    later = np.ones((2, 3))
+    assert not learnt.decide(later)[:, 1].any() and learnt.decide(later)[:, 0].all()
+    assert (learnt.calibrate(later)[:, 1] < 0.5).all()
+
+
+def test_scores_of_one_are_not_above_a_threshold_learnt_from_a_few_images() -> None:
+    scores = np.ones((3, 2))
+    assert not learn_thresholds(scores).decide(scores).any()

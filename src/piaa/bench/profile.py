@@ -19,7 +19,7 @@ from piaa.bench.work import Work, photographs, random_scorer
 from piaa.engine import Scorer, Setup
 from piaa.inputs.items import iterate
 from piaa.jobs.tables import write_table
-from piaa.method import paa
+from piaa.method.aggregators import get_aggregator
 from piaa.vision.encoder import Encoder, trace_of
 from piaa.vision.runtimes.timing import Spread
 
@@ -108,7 +108,7 @@ def _score(clock: Clock, scorer: Scorer, encoder: Encoder, images: Tensor) -> Te
     with clock.step("classifier"):
         probabilities = scorer.learnt.probabilities(patches)
     with clock.step("aggregation"):
-        pooled = paa.get_aggregator(scorer.learnt.aggregator)(probabilities)
+        pooled = get_aggregator(scorer.learnt.aggregator)(probabilities)
         return scorer.learnt.fused(pooled, cls)
 
 

@@ -61,10 +61,10 @@ def bench(
         console.print(line, markup=False, highlight=False)
     if out:
         results.write_json(out, result)
-        console.print(f"wrote {out}", highlight=False)
+        console.print(f"wrote {out}", markup=False, highlight=False)
     if write:
         results.replace_between_markers(write, text)
-        console.print(f"wrote {write}", highlight=False)
+        console.print(f"wrote {write}", markup=False, highlight=False)
 
 
 def _models(

@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -44,6 +45,7 @@ def set_loudness(quiet: bool, verbose: bool) -> None:
     if quiet and verbose:
         raise PiaaError("--quiet and --verbose contradict each other; give one of them")
     console.quiet = quiet
+    warnings.showwarning = _show_warning
     if verbose:
         from rich.logging import RichHandler
 
@@ -51,6 +53,14 @@ def set_loudness(quiet: bool, verbose: bool) -> None:
         logger.setLevel(logging.DEBUG)
         if not any(isinstance(handler, RichHandler) for handler in logger.handlers):
             logger.addHandler(RichHandler(console=errors, show_path=False, rich_tracebacks=False))
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """What the library warns of is a note here; warnings of other kinds are for programmers and go to the log."""
+    if issubclass(category, UserWarning):
+        show_note(str(message))
+    else:
+        logging.getLogger("piaa").debug("%s: %s", category.__name__, message)
 
 
 def is_verbose() -> bool:

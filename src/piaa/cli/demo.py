@@ -44,4 +44,5 @@ def demo(
     show_methods(summary)
     show_comparisons(summary)
     output.print(f"seconds: {result.metrics['seconds']}", highlight=False)
-    output.print(f"open {out / 'report.html'} in a browser; numbers are in {out / 'metrics.json'}", highlight=False)
+    text = f"open {out / 'report.html'} in a browser; numbers are in {out / 'metrics.json'}"
+    output.print(text, markup=False, highlight=False)

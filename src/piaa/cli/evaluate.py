@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from piaa.cli import options
-from piaa.cli.console import console, progress_bars, show_weights, shows_errors
+from piaa.cli.console import console, progress_bars, shows_errors
+from piaa.cli.loading import load_recognizer
 from piaa.cli.measures import show_classes, show_comparisons, show_methods, show_notes
 
 BOOTSTRAP_HELP = "Resamples for intervals and p values; 0 for none. Without it 1,000, or 200 above 20,000 images."
@@ -37,14 +38,13 @@ def evaluate(
     from piaa.evaluation.score_tables import ScoreTable, check_score_file, write_scores
     from piaa.evaluation.truth import read_truth
     from piaa.files import check_place, write_json
-    from piaa.recognizer import Recognizer
 
     check_options(ap_rule, bootstrap)
     if out:
         check_place(out)
     if scores:
         check_score_file(scores)
-    recognizer = Recognizer.load(
+    recognizer = load_recognizer(
         classifier,
         model=model,
         pretrained=pretrained,
@@ -54,7 +54,6 @@ def evaluate(
         workers=workers,
     )
     scorer = recognizer.scorer()
-    show_weights(scorer.setup.model)
     known = read_truth(truth, scorer.label_names)
     together = scorer.setup.decoded_together
     with progress_bars() as stage:

@@ -72,7 +72,7 @@ def import_truth(
     out: Annotated[Path, typer.Option(help="The truth file to write: .csv, or .jsonl.")],
     images: Annotated[Path | None, typer.Option(help=IMAGES_HELP)] = None,
 ) -> None:
-    """Take in labels that somebody has corrected, as truth for 'piaa eval' and 'piaa calibrate'."""
+    """Take in labels that somebody has corrected, as truth for 'piaa eval'."""
     from piaa.exchange import read_corrections, relative_to, write_corrections
     from piaa.files import check_place
 

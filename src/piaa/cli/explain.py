@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from piaa.cli import options
-from piaa.cli.console import console, progress_bars, show_note, show_weights, shows_errors
+from piaa.cli.console import console, progress_bars, show_note, shows_errors
+from piaa.cli.loading import load_recognizer
 from piaa.errors import ImageError, InputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ def explain(
 ) -> None:
     """Draw a heat map over the image for each of its labels; for several images a picture of each into a folder."""
     from piaa.inputs.items import iterate
-    from piaa.recognizer import Recognizer
 
     items = list(iterate(images))
     single = Path(images).is_file()
@@ -40,8 +40,7 @@ def explain(
         raise InputError(f"{out}: the ending says how to draw; use one of {', '.join(PICTURES)}")
     if not single and out.suffix.lower() in PICTURES:
         raise InputError(f"{images}: {len(items)} images, so --out must be a folder, not the one picture {out}")
-    recognizer = Recognizer.load(classifier, model=model, pretrained=pretrained, device=device, engine=engine)
-    show_weights(recognizer.scorer().setup.model)
+    recognizer = load_recognizer(classifier, model=model, pretrained=pretrained, device=device, engine=engine)
     if single:
         _show(_explained(recognizer, items[0], out, top))
         console.print(f"-> {out}", markup=False, highlight=False)

@@ -79,6 +79,7 @@ def fit(
     show_notices(summary)
     console.print(
         f"learnt {len(learner.labels)} classes from {summary.tagged} images in {summary.seconds:.1f} s -> {out}",
+        markup=False,
         highlight=False,
     )
     report = recognizer.classifier_.report

@@ -43,7 +43,8 @@ FrontEnd = Annotated[
 RecipeName = Annotated[
     str,
     typer.Option(
-        "--recipe", help="default, softmax-fusion, published-voc, published-coco, published-nus, or one of your own."
+        "--recipe",
+        help="default, agreement, softmax-fusion, published-voc, published-coco, published-nus, or your own.",
     ),
 ]
 Templates = Annotated[

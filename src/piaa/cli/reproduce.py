@@ -59,7 +59,8 @@ def reproduce(
         for spec in specs:
             new += run(spec, chosen, place, stage, again)
     _show_rows(new)
-    console.print(f"{len(new)} new rows in {results}; see them beside the paper's: piaa report {results}")
+    text = f"{len(new)} new rows in {results}; see them beside the paper's: piaa report {results}"
+    console.print(text, markup=False, highlight=False)
 
 
 @shows_errors
@@ -73,10 +74,10 @@ def report(
     from piaa.experiments.results import Results
 
     for path in write_report(results, out or results / "report"):
-        output.print(str(path), highlight=False)
+        output.print(str(path), markup=False, highlight=False)
     if parquet:
         Results(results).to_parquet(parquet)
-        output.print(str(parquet), highlight=False)
+        output.print(str(parquet), markup=False, highlight=False)
 
 
 def _show_rows(rows: list[Any]) -> None:

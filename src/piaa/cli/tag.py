@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from piaa.cli import options
-from piaa.cli.console import console, progress_bars, show_notices, show_weights, shows_errors
+from piaa.cli.console import console, progress_bars, show_notices, shows_errors
+from piaa.cli.loading import load_recognizer
 from piaa.errors import InputError
 
 
@@ -51,11 +52,10 @@ def tag(
 ) -> None:
     """Give images their labels with a learnt classifier (PAA). A score of 0.5 is the class's threshold."""
     from piaa.jobs import tag_job
-    from piaa.recognizer import Recognizer
 
     if gallery:
         check_gallery(gallery)
-    recognizer = Recognizer.load(
+    recognizer = load_recognizer(
         classifier,
         model=model,
         pretrained=pretrained,
@@ -66,7 +66,6 @@ def tag(
     )
     recognizer.set_thresholds(parse_thresholds(threshold or []))
     scorer = recognizer.scorer()
-    show_weights(scorer.setup.model)
     with progress_bars() as stage:
         summary = tag_job(
             scorer,
@@ -80,7 +79,7 @@ def tag(
             progress=stage("tagging"),
         )
     show_notices(summary)
-    console.print(f"tagged {summary.tagged} images in {summary.seconds:.1f} s -> {out}", highlight=False)
+    console.print(f"tagged {summary.tagged} images in {summary.seconds:.1f} s -> {out}", markup=False, highlight=False)
     if gallery:
         show_gallery(out, gallery)
 

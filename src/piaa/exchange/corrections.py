@@ -1,4 +1,4 @@
-"""Labels that somebody has corrected in another program, as truth for `piaa eval` and `piaa calibrate`."""
+"""Labels that somebody has corrected in another program, as truth for `piaa eval`."""
 
 from __future__ import annotations
 

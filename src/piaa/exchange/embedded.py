@@ -39,7 +39,9 @@ def export_embedded(table: TagTable, options: Options) -> Exported:
     try:
         import pyexiv2
     except (ImportError, OSError) as error:
-        raise InputError(f"embedding keywords needs pyexiv2: pip install 'piaa[exchange]' ({error})") from error
+        raise InputError(
+            f"embedding keywords needs pyexiv2: in a checkout: pip install -e '.[exchange]' ({error})"
+        ) from error
     pyexiv2.set_log_level(4)
     result = one_by_one(table, lambda row: _embed(row, options))
     if options.backup and result.written:

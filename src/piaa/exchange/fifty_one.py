@@ -20,7 +20,7 @@ from piaa.errors import ImageError, InputError
 from piaa.exchange.common import Exported, Options, unique
 from piaa.exchange.corrections import Corrected, read_json
 from piaa.exchange.tag_table import TagRow, TagTable
-from piaa.files import whole_file
+from piaa.files import claim_folder, whole_file, writing
 
 FIELD = "piaa"
 TRUTH_FIELDS = ("ground_truth", "truth", "labels", FIELD)
@@ -31,20 +31,19 @@ def export_fifty_one(table: TagTable, options: Options) -> Exported:
     """A folder with the files above.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or holds what was not exported here.
     """
     out = options.target()
     result = Exported(places=[out])
     samples: list[dict[str, Any]] = []
-    try:
-        (out / "data").mkdir(parents=True, exist_ok=True)
+    claim_folder(out, "piaa export")
+    with writing(out):
+        (out / "data").mkdir(exist_ok=True)
         for row in table.rows:
             try:
                 samples.append(_sample(row, options, out))
             except ImageError as error:
                 result.failed.append((row.path, error.reason))
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written: {error.strerror or error}") from error
     result.written = len(samples)
     labels = {each["filepath"]: [_short(one) for one in each[FIELD]["classifications"]] for each in samples}
     _json(out / "labels.json", {"classes": table.classes, "labels": labels})

@@ -20,6 +20,7 @@ from piaa.experiments.results import Row
 from piaa.experiments.variants import Variant, variant_of
 from piaa.inputs.items import Item
 from piaa.method import paa, pvcl
+from piaa.method.aggregators import get_aggregator
 from piaa.method.bank import Bank
 from piaa.method.evidence import Evidence, best_of_each
 from piaa.method.recipes import Scales
@@ -65,7 +66,7 @@ class Head:
 
     def pooled(self, patches: Tensor) -> Tensor:
         """Eq. 11 and the maximum of eq. 12 of N x M x d patches: N x C, without the background's column."""
-        aggregate = paa.get_aggregator(self.variant.recipe.aggregator)
+        aggregate = get_aggregator(self.variant.recipe.aggregator)
         pooled = paa.pooled_probabilities(patches, *self.patch, self.scales.inference, aggregate)
         return pooled[:, : len(self.cls[0])]
 

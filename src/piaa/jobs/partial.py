@@ -130,4 +130,4 @@ def _damaged(path: Path, what: str) -> InputError:
 
 def _notice(notices: list[str], text: str) -> None:
     notices.append(text)
-    log.warning(text)
+    log.info(text)

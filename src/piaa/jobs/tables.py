@@ -9,22 +9,13 @@ What holds all classes is there only if all scores were asked for. Labels come b
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from piaa.errors import InputError
 from piaa.files import check_place
-
-Row = dict[str, Any]
-Shards = Iterable[list[Row]]
-Writer = Callable[[Path, Shards, Sequence[str]], None]
+from piaa.jobs.formats import Shards, Writer, comma_separated, json_lines, parquet
 
 
 def output_endings() -> list[str]:
@@ -67,33 +58,9 @@ def write_table(path: Path, suffix: str, shards: Shards, score_columns: Sequence
     _WRITERS[suffix.lower()](path, shards, score_columns)
 
 
-def _jsonl(path: Path, shards: Shards, score_columns: Sequence[str]) -> None:
-    with open(path, "w", encoding="utf-8", newline="\n") as stream:
-        for rows in shards:
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def _csv(path: Path, shards: Shards, score_columns: Sequence[str]) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["path", "labels", "label_scores", *(f"score:{name}" for name in score_columns)])
-        for rows in shards:
-            for row in rows:
-                names = ";".join(entry["label"] for entry in row["labels"])
-                scores = ";".join(str(entry["score"]) for entry in row["labels"])
-                writer.writerow([row["path"], names, scores, *(row["scores"][n] for n in score_columns)])
-
-
-def _parquet(path: Path, shards: Shards, score_columns: Sequence[str]) -> None:
-    labels = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64())]))
-    scores = [(f"score:{name}", pa.float64()) for name in score_columns]
-    schema = pa.schema([("path", pa.string()), ("labels", labels), *scores])
-    with pq.ParquetWriter(path, schema) as writer:
-        for rows in shards:
-            columns = [[row["path"] for row in rows], [row["labels"] for row in rows]]
-            columns += [[row["scores"][name] for row in rows] for name in score_columns]
-            arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-
-
-_WRITERS: dict[str, Writer] = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+_WRITERS: dict[str, Writer] = {
+    ".jsonl": json_lines.write,
+    ".csv": comma_separated.write,
+    ".parquet": parquet.write,
+}
+"""By ending; a new format is a file in `piaa.jobs.formats` and an entry here."""

@@ -25,8 +25,9 @@ from piaa.jobs.common import (
     errors_path,
     gather,
 )
+from piaa.jobs.formats import Row
 from piaa.jobs.partial import Partial, open_partial
-from piaa.jobs.tables import Row, check_output, write_table
+from piaa.jobs.tables import check_output, write_table
 
 SHARD_SIZE = 512
 DIGITS = 6  # of a score in the output

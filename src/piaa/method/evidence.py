@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from piaa.method import paa, pvcl
+from piaa.method.aggregators import Aggregator, get_aggregator
 from piaa.method.bank import Bank
 from piaa.method.recipes import Recipe, Scales
 
@@ -218,12 +219,12 @@ class Evidence:
         """
         logit_spread = self.patch_moments.spread(weight[: len(prototypes)], bias[: len(prototypes)])
         inference = recipe.scales.inference_scale(logit_spread)
-        aggregate = paa.get_aggregator(recipe.aggregator)
+        aggregate = get_aggregator(recipe.aggregator)
         pooled_spread = self._pooled_spread(weight, bias, inference, aggregate, len(prototypes))
         return recipe.scales.resolve(logit_spread, pooled_spread, self.cls_moments.spread(prototypes))
 
     def _pooled_spread(
-        self, weight: Tensor, bias: Tensor, inference: float, aggregate: paa.Aggregator, classes: int
+        self, weight: Tensor, bias: Tensor, inference: float, aggregate: Aggregator, classes: int
     ) -> float:
         """Spread over classes of the pooled probabilities of eq. 12, on the sampled images."""
         patches = self.sample.patches

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from piaa.errors import InputError
+from piaa.method.aggregators import Aggregator, max_over_patches
 from piaa.method.recipes import Scales
 
 CHUNK = 1 << 24  # elements of the largest N x M x C temporary
@@ -32,55 +32,6 @@ def patch_probabilities(patches: Tensor, weight: Tensor, bias: Tensor, scale: fl
         ... x C, each row a distribution.
     """
     return torch.softmax(scale * (patches @ weight.T + bias), dim=-1)
-
-
-def max_over_patches(probabilities: Tensor) -> Tensor:
-    """The greatest probability of each class over an image's patches, inside eq. 12: N x M x C to N x C."""
-    return probabilities.amax(dim=1)
-
-
-Aggregator = Callable[[Tensor], Tensor]
-"""Patch probabilities N x M x C (row-major over the grid) to N x C; each image by itself."""
-
-
-def mean_of_top(count: int) -> Aggregator:
-    """The aggregator that takes the mean of the `count` greatest probabilities of a class; 1 is the maximum."""
-
-    def aggregate(probabilities: Tensor) -> Tensor:
-        return probabilities.topk(min(count, probabilities.shape[1]), dim=1).values.mean(dim=1)
-
-    return aggregate
-
-
-def soft_maximum(sharpness: float) -> Aggregator:
-    """log(mean exp(sharpness p)) / sharpness over patches: the maximum for a great sharpness, the mean for a small."""
-
-    def aggregate(probabilities: Tensor) -> Tensor:
-        patches = torch.tensor(float(probabilities.shape[1]), dtype=probabilities.dtype)
-        return (torch.logsumexp(sharpness * probabilities, dim=1) - patches.log()) / sharpness
-
-    return aggregate
-
-
-AGGREGATORS: dict[str, Aggregator] = {
-    "max": max_over_patches,
-    **{f"mean-top-{count}": mean_of_top(count) for count in (2, 3, 5, 10)},
-    "soft-max-20": soft_maximum(20.0),
-}
-"""By the name that a recipe gives; `piaa.extensions.register_aggregator` adds to them."""
-
-
-def get_aggregator(name: str) -> Aggregator:
-    """The aggregator of that name.
-
-    Raises:
-        InputError: naming those that exist.
-    """
-    if name not in AGGREGATORS:
-        raise InputError(
-            f"no aggregator is called {name!r}; choose one of: {', '.join(AGGREGATORS)} (your own: --extension FILE)"
-        )
-    return AGGREGATORS[name]
 
 
 def patch_scores(pooled: Tensor, scale: float) -> Tensor:

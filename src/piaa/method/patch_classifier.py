@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from piaa.errors import InputError
 from piaa.method import paa
+from piaa.method.aggregators import get_aggregator
 from piaa.method.recipes import Scales
 from piaa.method.thresholds import Thresholds, learn_thresholds
 
@@ -32,7 +33,7 @@ class PatchClassifier:
         prototypes: C x d, unit length, for the [CLS] scores.
         scales: of the three softmaxes.
         alpha: weight of the patch scores in eq. 13, 0 to 1.
-        aggregator: a name of `piaa.method.paa.AGGREGATORS`: what stands for the maximum of eq. 12.
+        aggregator: a name of `piaa.method.aggregators.AGGREGATORS`: what stands for the maximum of eq. 12.
         thresholds: of C classes; None where nothing is to be decided.
     """
 
@@ -56,7 +57,7 @@ class PatchClassifier:
 
     def pooled(self, patches: Tensor) -> Tensor:
         """Eq. 11 and what stands for the maximum of eq. 12: raw patches N x M x d to N x C, 0 to 1."""
-        aggregate = paa.get_aggregator(self.aggregator)
+        aggregate = get_aggregator(self.aggregator)
         return paa.pooled_probabilities(patches, self.weight, self.bias, self.scales.inference, aggregate, self.classes)
 
     def fused(self, pooled: Tensor, cls: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ MIN_IMAGES = 10
 SEPARATED = 2.5
 """Ashman's D from which on two Gaussians are taken for absent and present; from 2 on two modes can be told apart."""
 EPSILON = 1e-9
+NEVER = float(np.nextafter(1.0, 2.0))
+"""A threshold above every score: the class is given to no image."""
 
 
 def log_odds(scores: Array) -> Array:
@@ -127,7 +129,9 @@ class Thresholds:
 
     def calibrate(self, scores: Array) -> Array:
         """Scores N x C to 0..1 with 0.5 at the threshold of each class, so that classes can be compared."""
-        distance = self.slope * (log_odds(np.asarray(scores, dtype=np.float64)) - log_odds(self.values))
+        distance = self.slope * (log_odds(np.asarray(scores, dtype=np.float64)) - log_odds(self.values)) - (
+            self.values > 1
+        )
         result: Array = 1 / (1 + np.exp(-np.clip(distance, -50, 50)))
         return result
 
@@ -154,8 +158,8 @@ class Thresholds:
 def learn_thresholds(scores: Array, rule: str = DEFAULT_RULE) -> Thresholds:
     """Thresholds and calibration from unlabelled scores N x C in 0..1.
 
-    With fewer than 10 images, or for a class whose scores are all alike, the threshold is set a little above the
-    greatest score seen, and a note says so.
+    With fewer than 10 images the threshold is set a little above the greatest score seen; a class whose scores are all
+    alike is given to no image. A note says so.
 
     Raises:
         KeyError: for an unknown rule.
@@ -170,9 +174,9 @@ def learn_thresholds(scores: Array, rule: str = DEFAULT_RULE) -> Thresholds:
     values = RULES[rule](scores)
     spread = log_odds(scores).std(axis=0)
     flat = spread < 1e-6
-    values = np.where(flat, _above(scores.max(axis=0)), values)
+    values = np.where(flat, NEVER, values)
     for index in np.flatnonzero(flat):
-        notes[int(index)] = "its score was the same on every unlabelled image; its threshold lies above it"
+        notes[int(index)] = "its score was the same on every unlabelled image, so no image is given it"
     slope = _calibration_slope(scores, values, spread)
     return Thresholds(values, slope, rule, notes)
 
@@ -189,7 +193,9 @@ def _calibration_slope(scores: Array, values: Array, spread: Array) -> Array:
 
 
 def _above(scores: Array) -> Array:
-    return _inverse_log_odds(log_odds(scores) + 0.1)
+    """A little above, and in any case greater: log-odds end where scores come near 1."""
+    result: Array = np.maximum(_inverse_log_odds(log_odds(scores) + 0.1), np.nextafter(scores, 2.0))
+    return result
 
 
 def _inverse_log_odds(x: Array) -> Array:

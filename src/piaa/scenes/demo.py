@@ -14,11 +14,11 @@ from typing import Any
 from piaa.engine import Learner
 from piaa.evaluation.evaluate import Evaluation, evaluate
 from piaa.evaluation.truth import read_truth
-from piaa.files import claim_folder, emptied, write_json, write_text
+from piaa.files import claim_folder, write_json, write_text
 from piaa.jobs import fit_job, tag_job
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names
-from piaa.scenes.folders import write_scene_folder, write_scene_truth
+from piaa.scenes.folders import forget_scenes, write_scene_folder, write_scene_truth
 
 Stage = Callable[[str], Callable[[int, int | None], None]]
 
@@ -71,7 +71,7 @@ def run_demo(
 
     with _timed(seconds, "draw"):
         for split in ("unlabelled", "test"):
-            emptied(out / split)  # an earlier run may have drawn more
+            forget_scenes(out / split, split)
         write_scene_folder(out / "unlabelled", seed, "unlabelled", unlabelled, stage("drawing unlabelled images"))
         drawn = write_scene_folder(out / "test", seed, "test", test, stage("drawing test images"))
         write_scene_truth(out / "truth.csv", "test", drawn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from piaa.errors import InputError
 from piaa.evaluation.truth import write_truth
 from piaa.files import whole_file
 from piaa.scenes.catalogue import object_names
@@ -48,6 +50,22 @@ def write_scene_folder(
             if progress:
                 progress(done, count)
     return drawn
+
+
+def forget_scenes(folder: str | Path, split: str) -> None:
+    """Remove the scenes of an earlier run, of which there may have been more.
+
+    Raises:
+        InputError: when something else is in the folder; nothing is removed then.
+    """
+    folder = Path(folder)
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    drawn = re.compile(rf"\.?{re.escape(split)}-\d{{5}}\.(jpg|png)")
+    foreign = [path.name for path in entries if not drawn.fullmatch(path.name)]
+    if foreign:
+        raise InputError(f"{folder}: holds {foreign[0]!r}, which was not drawn here; move it elsewhere")
+    for path in entries:
+        path.unlink()
 
 
 def write_scene_truth(path: str | Path, folder: str, drawn: list[tuple[str, Scene]]) -> None:

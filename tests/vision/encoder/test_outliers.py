@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from piaa.vision.front_ends.outliers import outlier_mask, outlier_scores, repair, squared_distances
@@ -22,9 +22,17 @@ def looped_scores(patches, neighbours):
 def test_scores_are_the_definition(seed, count, neighbours):
     patches = np.random.default_rng(seed).standard_normal((2, count, 5))
     ours = outlier_scores(torch.tensor(patches), neighbours)
+    used = neighbours if neighbours < count - 1 else (count - 1) // 2
     for row in range(2):
-        expected = looped_scores(patches[row], neighbours if neighbours < count - 1 else (count - 1) // 2)
-        np.testing.assert_allclose(ours[row].numpy(), expected, rtol=1e-3)
+        assume(not has_tie(patches[row], used))
+        np.testing.assert_allclose(ours[row].numpy(), looped_scores(patches[row], used), rtol=1e-3)
+
+
+def has_tie(patches, neighbours):
+    """Whether rounding to float32 could choose another last neighbour of some patch."""
+    distances = np.sort(((patches[:, None] - patches[None]) ** 2).sum(-1), axis=1)[:, 1:]  # without itself
+    last, following = distances[:, neighbours - 1], distances[:, min(neighbours, distances.shape[1] - 1)]
+    return bool(neighbours < distances.shape[1] and ((following - last) < 1e-5 * following).any())
 
 
 def test_a_planted_outlier_scores_highest():

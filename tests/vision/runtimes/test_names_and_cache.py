@@ -35,7 +35,9 @@ def test_what_does_not_exist_is_answered_with_what_does(text):
 
 def test_a_missing_package_is_named_with_what_to_do(monkeypatch, tower):
     monkeypatch.setattr(names, "find_spec", lambda package: None if package == "onnxscript" else object())
-    with pytest.raises(ModelError, match=r"onnxscript, not installed here; pip install 'piaa\[engines\]'"):
+    with pytest.raises(
+        ModelError, match=r"onnxscript, not installed here; in a checkout: pip install -e '.\[engines\]'"
+    ):
         build_encoder(Encoder(tower), "openvino", "x", SIZE)
     assert build_encoder(encoder := Encoder(tower), "eager", "x", SIZE) is encoder
 

@@ -1,1 +1,4 @@
-"""The experiments, one readable file each."""
+"""The experiments, one readable file each.
+
+Comes in and goes out: nothing; `piaa.experiments.spec` reads the TOML files here. No code belongs here.
+"""

@@ -1,4 +1,8 @@
-"""Front-ends: where the patch embeddings come from (PIAA section 4.3, table 3)."""
+"""Front-ends: where the patch embeddings come from (PIAA section 4.3, table 3).
+
+Comes in: a `Tower` and the states of its blocks. Goes out: patch embeddings N x M x d. Models and engines must never be
+imported here.
+"""
 
 from __future__ import annotations
 

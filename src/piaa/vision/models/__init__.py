@@ -1,4 +1,8 @@
-"""A model is found: name and pretrained tag become a `LoadedModel`. open_clip is imported when needed."""
+"""A model is found: name and pretrained tag become a `LoadedModel`.
+
+Comes in: what a user calls a model. Goes out: its tower, its text encoder and its preprocessing. open_clip is imported
+when needed; no engine must be imported here.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +49,11 @@ def load_model(
             dict, a TorchScript archive), or `random` / `random:SEED` for tests and timings.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         precision: of the image tower: `auto` (fp16 on cuda, else fp32), `fp32`, `bf16` or `fp16`. Text stays
-        fp32.
+            fp32.
 
     Raises:
         ModelError: when the model cannot be found, downloaded, read or used; the message says what can be
-        done.
+            done.
     """
     from piaa.vision.towers import build_tower
 

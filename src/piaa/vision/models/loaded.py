@@ -92,7 +92,7 @@ class LoadedModel:
 
         Raises:
             ModelError: when the tokenizer needs a package that is not installed, or does not belong to the
-            model.
+                model.
         """
         tokenizer = self._tokenizer
         tokens = tokenizer(texts)

@@ -1,4 +1,8 @@
-"""Image towers taken apart: one small adapter per family, all with the same `Tower` face."""
+"""Image towers taken apart: one small adapter per family, all with the same `Tower` face.
+
+Comes in: an image tower of open_clip or timm. Goes out: a `Tower`, whose blocks can be run one by one. Front-ends and
+models must never be imported here.
+"""
 
 from __future__ import annotations
 

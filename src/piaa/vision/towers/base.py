@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piaa.errors import InputError, ModelError
+from piaa.vision.towers.positions import BICUBIC, Resample
 
 Grid = tuple[int, int]
 """(rows, columns) of patches."""
@@ -49,8 +50,12 @@ class Tower(nn.Module, ABC):
     pools_all_tokens: bool
 
     @abstractmethod
-    def embed(self, images: Tensor) -> tuple[Tensor, Grid]:
+    def embed(self, images: Tensor, resample: Resample = BICUBIC) -> tuple[Tensor, Grid]:
         """Images `N x 3 x H x W` to the input tokens `N x T x D` of block 0, and the patch grid.
+
+        Args:
+            images: normalised.
+            resample: how learnt positions come to another grid than the trained one.
 
         Raises:
             InputError: when H or W is not a multiple of the patch.

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from piaa.errors import ModelError
 from piaa.vision.towers.base import Grid, Tower
 from piaa.vision.towers.fused import add_linear, add_mlp
-from piaa.vision.towers.positions import resample_positions
+from piaa.vision.towers.positions import BICUBIC, Resample
 
 
 class OpenClipTower(Tower):
@@ -47,16 +47,18 @@ class OpenClipTower(Tower):
         self.affine_out = True
         self.pools_all_tokens = visual.pool_type == "avg"
 
-    def embed(self, images: Tensor) -> tuple[Tensor, Grid]:  # noqa: D102 (the base class says it)
+    def embed(self, images: Tensor, resample: Resample = BICUBIC) -> tuple[Tensor, Grid]:  # noqa: D102
         grid = self.grid_of(images)
         patches = self.visual.conv1(images).flatten(2).transpose(1, 2)
         cls = self.visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
-        return self.visual.ln_pre(torch.cat([cls, patches], dim=1) + self._positions(grid).to(patches.dtype)), grid
+        positions = self._positions(grid, resample).to(patches.dtype)
+        return self.visual.ln_pre(torch.cat([cls, patches], dim=1) + positions), grid
 
-    def _positions(self, grid: Grid) -> Tensor:
+    def _positions(self, grid: Grid, resample: Resample = BICUBIC) -> Tensor:
         learnt = self.visual.positional_embedding
         trained = (int(self.visual.grid_size[0]), int(self.visual.grid_size[1]))
-        return torch.cat([learnt[:1], resample_positions(learnt[1:], trained, grid)])
+        prefix = learnt[:1] if trained == grid else resample.prefix(learnt[:1])
+        return torch.cat([prefix, resample.patches(learnt[1:], trained, grid)])
 
     def fix_positions(self, grid: Grid) -> None:  # noqa: D102
         self.visual.positional_embedding = nn.Parameter(self._positions(grid).detach(), requires_grad=False)

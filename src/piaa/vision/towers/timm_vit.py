@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from piaa.errors import ModelError
 from piaa.vision.towers.base import Grid, Tower
-from piaa.vision.towers.positions import resample_positions
+from piaa.vision.towers.positions import BICUBIC, Resample
 
 
 class TimmTower(Tower):
@@ -66,7 +66,7 @@ class TimmTower(Tower):
         """The timm transformer."""
         return self.visual.trunk
 
-    def embed(self, images: Tensor) -> tuple[Tensor, Grid]:  # noqa: D102 (the base class says it)
+    def embed(self, images: Tensor, resample: Resample = BICUBIC) -> tuple[Tensor, Grid]:  # noqa: D102
         grid = self.grid_of(images)
         trunk = self.trunk
         patch_embed = trunk.patch_embed
@@ -77,7 +77,9 @@ class TimmTower(Tower):
         if trunk.pos_embed is not None:
             own = 0 if trunk.no_embed_class else prefix.shape[1]
             prefix_positions, positions = trunk.pos_embed[0].split([own, trunk.pos_embed.shape[1] - own])
-            tokens = tokens + resample_positions(positions, self.positions_grid, grid)
+            tokens = tokens + resample.patches(positions, self.positions_grid, grid)
+            if self.positions_grid != grid:
+                prefix_positions = resample.prefix(prefix_positions)
             prefix = prefix + prefix_positions if own else prefix
         return trunk.norm_pre(torch.cat([prefix, tokens], dim=1)), grid
 
@@ -85,7 +87,7 @@ class TimmTower(Tower):
         learnt = self.trunk.pos_embed
         if learnt is not None:
             own = learnt.shape[1] - self.positions_grid[0] * self.positions_grid[1]
-            resampled = resample_positions(learnt[0, own:], self.positions_grid, grid)
+            resampled = BICUBIC.patches(learnt[0, own:], self.positions_grid, grid)
             fixed = torch.cat([learnt[0, :own], resampled])[None].detach()
             self.trunk.pos_embed = torch.nn.Parameter(fixed, requires_grad=False)
         self.positions_grid = grid

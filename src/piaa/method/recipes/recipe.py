@@ -1,17 +1,10 @@
-"""One named setting for the whole of PVCL and PAA.
-
-`default` is one setting for every data set: nothing in it depends on the scale of the logits. `softmax-fusion` is the
-same with eq. 12 (the maximum over patches, not the mean of the best two) and 13 as they are, at measured scales. The
-published settings, tuned per data set, stay available by name for comparison.
-"""
+"""What a recipe is: every number of the method, and the rules that turn measured spreads into softmax scales."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
-
-from piaa.errors import InputError
 
 MIN_BANK = 64
 """A mean over fewer patches is too uncertain, however pure they are."""
@@ -131,7 +124,10 @@ class Recipe:
         purify_scale: s_gda, the softmax scale on the discriminant scores in stage II (`threshold` alone uses it).
         scales: the rule for the scales of inference.
         alpha: weight of the patch scores in eq. 13, 0 to 1.
-        aggregator: a name of `piaa.method.paa.AGGREGATORS`: how patch probabilities become one of the image (eq. 12).
+        aggregator: a name of `piaa.method.aggregators.AGGREGATORS`: how patch probabilities become one of the image
+            (eq. 12).
+        weighting: a name of `piaa.method.agreement.WEIGHTINGS`: `given` keeps alpha and scales as they are, `agreement`
+            learns them from the unlabelled images.
     """
 
     name: str
@@ -144,6 +140,7 @@ class Recipe:
     scales: ScaleRule = field(default_factory=SpreadScales)
     alpha: float = 0.9
     aggregator: str = "max"
+    weighting: str = "given"
 
     def bank_limit(self, patches: int, classes: int) -> int:
         """Patches that a class keeps once `patches` have come: K, or its share of them, `MIN_BANK` at least."""
@@ -152,41 +149,3 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a classifier's settings."""
         return {**asdict(self), "scale_rule": type(self.scales).__name__}  # type: ignore[call-overload]
-
-
-def _published(name: str, purify_scale: float, cls: float, patch: float) -> Recipe:
-    scales = FixedScales(inference=1 / 500, patch=patch, cls=cls)
-    return Recipe(f"published-{name}", purifier="threshold", purify_scale=purify_scale, scales=scales)
-
-
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe("default", bank_share=0.05, background=1.0, scales=OddsScales(), aggregator="mean-top-2"),
-        Recipe("softmax-fusion", bank_share=0.05, background=1.0, scales=SpreadScales()),
-        _published("voc", purify_scale=100.0, cls=80.0, patch=200.0),
-        _published("coco", purify_scale=0.01, cls=80.0, patch=400.0),
-        _published("nus", purify_scale=500.0, cls=10.0, patch=400.0),
-    )
-}
-
-
-def get_recipe(recipe: str | Recipe) -> Recipe:
-    """A recipe by name, or the recipe itself.
-
-    Raises:
-        InputError: for an unknown name, listing those that exist.
-    """
-    if isinstance(recipe, Recipe):
-        return recipe
-    if recipe not in RECIPES:
-        raise InputError(f"no recipe is called {recipe!r}; choose one of: {', '.join(RECIPES)}")
-    return RECIPES[recipe]
-
-
-def recipe_from_dict(values: dict[str, Any]) -> Recipe:
-    """The inverse of `Recipe.to_dict`."""
-    plain = dict(values)
-    rules = {rule.__name__: rule for rule in (FixedScales, SpreadScales, OddsScales)}
-    rule = rules[plain.pop("scale_rule")]
-    return Recipe(**{**plain, "scales": rule(**plain["scales"])})

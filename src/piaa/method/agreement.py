@@ -1,0 +1,123 @@
+"""How far to trust [CLS] beside the patches, from unlabelled images alone: the weight of eq. 13 by agreement.
+
+Three witnesses of a class are at hand: [CLS] and the pooled scores of two disjoint halves of an image's patches. If
+they err independently once it is known whether the class is there, the correlations between them give the
+reliability of each (the triplet method of weak supervision; Fu et al. 2020):
+
+    r_cls^2 = r(A, cls) r(B, cls) / r(A, B)
+
+A witness of reliability r weighs r / (1 - r^2) on standardised scores, as in a linear discriminant of independent
+witnesses. Halves of one image share what confuses both, so `r(A, B)` is too high, most of all in the upper tail, where
+one object lies in both halves: scores are cut at `CUT` lower deviations above their median before they are correlated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from piaa.method import paa
+from piaa.method.patch_classifier import PatchClassifier
+
+CUT = 3.0
+"""Lower deviations above the median at which scores are cut; the one setting (`benchmarks/agreement.py --cuts`)."""
+PRIOR_IMAGES = 50
+"""The recipe's own weight counts as much as so many images."""
+LEAST, MOST = 0.01, 0.98  # of correlations and of squared reliabilities: none is exactly useless or perfect
+
+
+class Reliabilities(NamedTuple):
+    """Correlation of each witness with presence, 0 to 1: of [CLS], and of half the patches."""
+
+    cls: float
+    half: float
+
+    @property
+    def cls_share(self) -> float:
+        """The part of the sum of the three witnesses' weights that is [CLS]'s, 0 to 1."""
+        cls, half = (r / (1 - r * r) for r in self)
+        return cls / (cls + 2 * half)
+
+
+def reliabilities(first: Tensor, second: Tensor, cls: Tensor) -> Reliabilities:
+    """By the triplet method, from scores of two halves and of [CLS], N x C each: one pair for all classes.
+
+    Correlations are means over classes: with few images those of single classes are too uncertain to be told apart.
+    """
+    a, b, z = (_cut(scores.double()) for scores in (first, second, cls))
+    ab, az, bz = (max(float(_correlation(x, y).mean()), LEAST) for x, y in ((a, b), (a, z), (b, z)))
+    return Reliabilities(min(az * bz / ab, MOST) ** 0.5, min(ab * az / bz, MOST) ** 0.5)
+
+
+def by_agreement(learnt: PatchClassifier, cls: Tensor, patches: Tensor) -> PatchClassifier:
+    """The same with alpha and the scale of [CLS] from agreement, for the fusion `odds`.
+
+    With s the share of [CLS]: alpha = 1 - s, and the [CLS] scale is the ratio of the spreads over images, so that
+    alpha weighs scores of one spread. s is drawn towards the recipe's own weight as if that had come of
+    `PRIOR_IMAGES` images.
+
+    Args:
+        learnt: with the recipe's own alpha and scales.
+        cls: N x d, raw, unlabelled.
+        patches: N x M x d, raw.
+
+    Returns:
+        `learnt` as it is, where nothing can be told: fewer than 2 images, classes or patches, or scores all alike.
+    """
+    if min(len(cls), learnt.classes, patches.shape[1]) < 2 or learnt.scales.fusion != "odds":
+        return learnt
+    first = _checkerboard(patches.shape[1])
+    whole, a, b = (paa.log_odds(learnt.pooled(part), 1.0) for part in (patches, patches[:, first], patches[:, ~first]))
+    cosines = F.normalize(cls.to(learnt.prototypes.dtype), dim=-1) @ learnt.prototypes.T
+    centred = paa.centred(cosines, 1.0)
+    patch_spread, cls_spread = _spread(whole), _spread(centred)
+    if patch_spread == 0 or cls_spread == 0:
+        return learnt
+    own = (1 - learnt.alpha) * learnt.scales.cls * cls_spread
+    own = own / (own + learnt.alpha * learnt.scales.patch * patch_spread)
+    images = len(cls)
+    share = (images * reliabilities(a, b, centred).cls_share + PRIOR_IMAGES * own) / (images + PRIOR_IMAGES)
+    return replace(learnt, alpha=1 - share, scales=replace(learnt.scales, patch=1.0, cls=patch_spread / cls_spread))
+
+
+def as_given(learnt: PatchClassifier, cls: Tensor, patches: Tensor) -> PatchClassifier:
+    """The recipe's own alpha and scales."""
+    return learnt
+
+
+Weighting = Callable[[PatchClassifier, Tensor, Tensor], PatchClassifier]
+WEIGHTINGS: dict[str, Weighting] = {"given": as_given, "agreement": by_agreement}
+"""By the name that a recipe gives."""
+
+
+def _checkerboard(patches: int) -> Tensor:
+    """M bool: every second patch, in turns on even and odd rows of a square grid; every second one of other grids."""
+    place = torch.arange(patches)
+    side = round(patches**0.5)
+    if side * side != patches:
+        return place % 2 == 0
+    board: Tensor = (place // side + place % side) % 2 == 0
+    return board
+
+
+def _cut(scores: Tensor) -> Tensor:
+    """N x C in lower deviations (median less the 16% quantile) from the median, `CUT` at most."""
+    middle = scores.median(dim=0).values
+    lower = (middle - torch.quantile(scores, 0.1587, dim=0)).clamp(min=1e-9)
+    return ((scores - middle) / lower).clamp(max=CUT)
+
+
+def _correlation(x: Tensor, y: Tensor) -> Tensor:
+    """Of each class over images: C; 0 where one does not vary."""
+    x, y = x - x.mean(dim=0), y - y.mean(dim=0)
+    return (x * y).mean(dim=0) / (x.std(dim=0, correction=0) * y.std(dim=0, correction=0)).clamp(min=1e-12)
+
+
+def _spread(scores: Tensor) -> float:
+    """Standard deviation over images, the mean square over classes."""
+    return float(scores.double().var(dim=0, correction=0).mean().sqrt())

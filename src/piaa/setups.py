@@ -1,0 +1,60 @@
+"""A `Setup` from names: what to load, how an image enters it, what runs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from piaa.engine import Setup
+from piaa.errors import InputError
+from piaa.vision.front_ends import get_front_end
+from piaa.vision.models import LoadedModel, load_model
+from piaa.vision.runtimes import parse_engine
+
+PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+TRAINED = "trained"
+"""`image_size` that stands for the size a model was trained for."""
+
+
+def setup_of(
+    weights: tuple[str, str | None],
+    *,
+    front_end: str | None,
+    image_size: int | tuple[int, int] | str | None,
+    resize: str | None,
+    device: str,
+    precision: str,
+    engine: str,
+    batch_size: int,
+) -> Setup:
+    """Load the model and put a set-up together; every argument is one of `piaa.recognizer.Recognizer`.
+
+    Args:
+        weights: model and pretrained.
+
+    Raises:
+        ModelError, InputError: for what does not exist, is not installed or does not fit.
+    """
+    parse_engine(engine).check_installed()  # before a model is loaded
+    model = load_model(*weights, device=device, precision=precision)
+    chosen = get_front_end(front_end or model.front_end).name
+    return Setup(model, chosen, model.preprocess(_size(model, image_size), resize), batch_size, engine)
+
+
+def parameters_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """What decides an image's embeddings, beside the weights, as a classifier's settings keep it."""
+    return {
+        "front_end": settings["front_end"],
+        "image_size": tuple(settings["image_size"]),
+        "resize": settings["resize"],
+        "precision": PRECISIONS[settings["precision"]],
+    }
+
+
+def _size(model: LoadedModel, image_size: int | tuple[int, int] | str | None) -> int | tuple[int, int]:
+    if image_size is None:
+        return model.larger_size
+    if isinstance(image_size, str):
+        if image_size != TRAINED:
+            raise InputError(f"image size {image_size!r}: give a number of pixels, or {TRAINED!r}")
+        return model.image_size
+    return image_size
