@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from piaa.app.session import Session
+from piaa.app.view import View
 from piaa.errors import InputError
 from piaa.exchange import EXPORTS, Corrected, Options, export_tags, write_corrections
 from piaa.exchange.common import Exported
-from piaa.exchange.tag_table import TagTable
-from piaa.jobs.tables import check_output, output_endings, write_table
+from piaa.exchange.tag_table import TagRow, TagTable
+from piaa.jobs.tables import check_output, write_table
 
 DOWNLOADS: dict[str, str] = {
-    "csv": "one-hot CSV, for a spreadsheet",
-    "tags.jsonl": "tags as piaa tag writes them, JSON lines",
-    "tags.csv": "the same, CSV",
-    "tags.parquet": "the same, Parquet",
-    "truth": "what you corrected, for piaa eval and piaa calibrate",
-    "label-studio": "Label Studio tasks",
+    "csv": "Spreadsheet (CSV, a column of 0 and 1 for each label)",
+    "xmp": "Keywords for photo programs (XMP sidecars, in a zip)",
+    "truth": "Your corrections, for piaa eval",
+    "classifier": "The classifier with your thresholds, for piaa tag",
+    "tags.jsonl": "Labels with scores, JSON lines",
+    "tags.csv": "Labels with scores, CSV",
+    "tags.parquet": "Labels with scores, Parquet",
+    "label-studio": "Label Studio tasks (zip)",
     "cvat": "CVAT for images",
     "coco": "COCO JSON",
     "huggingface": "Hugging Face Parquet",
-    "xmp": "XMP sidecars, in a zip",
 }
 
 
@@ -35,27 +40,42 @@ def download(session: Session, name: str) -> tuple[str, bytes]:
     """
     if name not in DOWNLOADS:
         raise InputError(f"no format is called {name!r}; choose one of: {', '.join(DOWNLOADS)}")
-    table = session.table()
     with tempfile.TemporaryDirectory(prefix="piaa-export-") as folder:
-        path = _written(session, table, name, Path(folder))
+        path = _written(session, name, Path(folder))
         return path.name, path.read_bytes()
 
 
-def _written(session: Session, table: TagTable, name: str, folder: Path) -> Path:
+def _written(session: Session, name: str, folder: Path) -> Path:
+    if name == "classifier":
+        out = folder / "piaa-classifier.piaa"
+        session.moved_recognizer().save(out)
+        return out
+    view = session.view()
+    table = table_of(view)
     if name.startswith("tags."):
         return _tags(table, folder / f"piaa-{name}")
     if name == "truth":
-        return _truth(session, folder / "piaa-truth.jsonl")
+        return _truth(view, table, folder / "piaa-truth.jsonl")
     if name == "xmp":
-        return _sidecars(session, table, folder)
+        return _sidecars(table, folder)
     out = folder / f"piaa-{name}{EXPORTS[name].ending}"
-    result = export_tags(table, name, Options(out, session.root))
+    result = export_tags(table, name, Options(out, session.base))
     extra = [place for place in result.places if place != out]
     return _zipped(folder / f"piaa-{name}.zip", [out, *extra]) if extra else out
 
 
+def table_of(view: View) -> TagTable:
+    """The labels as they are now, corrections included; a label that a person gave keeps its low score."""
+    result, rows = view.result, []
+    for index, path in enumerate(result.paths):
+        row = result.scores[index]
+        order = [int(c) for c in np.argsort(-row, kind="stable")]
+        labels = {result.classes[c]: round(float(row[c]), 6) for c in order if view.given[index, c]}
+        rows.append(TagRow(path, labels, {result.classes[c]: round(float(row[c]), 6) for c in range(len(row))}))
+    return TagTable(rows, result.classes, {}, Path("piaa-app"))
+
+
 def _tags(table: TagTable, out: Path) -> Path:
-    assert out.suffix in output_endings()
     check_output(out, table.classes)
     rows = [
         {
@@ -69,13 +89,14 @@ def _tags(table: TagTable, out: Path) -> Path:
     return out
 
 
-def _truth(session: Session, out: Path) -> Path:
-    rows = session.table().rows
-    write_corrections([Corrected(rows[index].path, list(rows[index].labels)) for index in session.corrected()], out)
+def _truth(view: View, table: TagTable, out: Path) -> Path:
+    """Of the pictures of which something was corrected, all labels."""
+    images = sorted({image for image, _ in view.said})
+    write_corrections([Corrected(table.rows[index].path, list(table.rows[index].labels)) for index in images], out)
     return out
 
 
-def _sidecars(session: Session, table: TagTable, folder: Path) -> Path:
+def _sidecars(table: TagTable, folder: Path) -> Path:
     """Sidecars for pictures that are elsewhere: each beside an empty file of the picture's name, then zipped."""
     inside = folder / "sidecars"
     inside.mkdir()
@@ -85,8 +106,8 @@ def _sidecars(session: Session, table: TagTable, folder: Path) -> Path:
         if (inside / name).exists():
             name = f"{number}-{name}"
         (inside / name).touch()
-        rows.append(type(row)(name, row.labels))
-    result = export_tags(TagTable(rows, table.classes, {}, table.source), "xmp", Options(images=inside))
+        rows.append(replace(row, path=name))
+    result = export_tags(replace(table, rows=rows), "xmp", Options(images=inside))
     return _zipped(folder / "piaa-sidecars.zip", result.places)
 
 
@@ -103,6 +124,6 @@ def beside(session: Session) -> Exported:
     Raises:
         InputError: the pictures were dropped or drawn, so that nothing lies beside them.
     """
-    if session.root is not None:
+    if session.base is not None:
         raise InputError("these pictures are in no folder of yours; take the sidecars as a zip")
-    return export_tags(session.table(), "xmp", Options())
+    return export_tags(table_of(session.view()), "xmp", Options())

@@ -14,19 +14,19 @@ from piaa.inputs.items import Item
 from piaa.report.explain import heat_map, overlay
 
 THUMBNAIL, LARGE = 224, 900
-KEPT = 3000
+KEPT_BYTES = 64 * 2**20
 _TURN = threading.Semaphore(2)  # so that a page of thumbnails leaves the machine usable
 
 
 class Kept:
-    """The last `KEPT` pictures by key; any number of threads may ask."""
+    """The pictures asked for last, by key, up to so many bytes; any number of threads may ask."""
 
-    def __init__(self, most: int = KEPT) -> None:
-        self._most, self._lock = most, threading.Lock()
+    def __init__(self, most: int = KEPT_BYTES) -> None:
+        self._most, self._size, self._lock = most, 0, threading.Lock()
         self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
-        """The picture of a key, made if it is not there."""
+        """The picture of a key, made if it is not there; errors of `make` pass through and nothing is kept."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -34,15 +34,17 @@ class Kept:
         with _TURN:
             picture = make()
         with self._lock:
+            self._size += len(picture) - len(self._kept.pop(key, b""))
             self._kept[key] = picture
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            while self._size > self._most:
+                self._size -= len(self._kept.popitem(last=False)[1])
         return picture
 
     def clear(self) -> None:
         """Forget all."""
         with self._lock:
             self._kept.clear()
+            self._size = 0
 
 
 def webp(image: Image.Image, quality: int = 76) -> bytes:

@@ -6,7 +6,8 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,19 @@ from piaa.inputs.items import Item, batches
 from piaa.recognizer import Recognizer
 from piaa.vocabulary.labels import Label
 
-if TYPE_CHECKING:
-    from piaa.app.session import Settings
-
 LOG = logging.getLogger("piaa.app")
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the page was started: what `Recognizer` takes, or a classifier that is learnt already."""
+
+    classifier: Path | None = None
+    model: str = "embedded"
+    pretrained: str | None = None
+    device: str = "auto"
+    engine: str = "eager"
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,8 @@ class Result:
         scores: N x C, calibrated, 0..1; 0.5 is where the classifier's own threshold lies.
         failed: (path, reason) of the others.
         notes: class to what the user should know about its threshold.
+        run: its number; another for every result of a session.
+        warning: what makes all scores meaningless, or nothing.
     """
 
     items: list[Item]
@@ -40,6 +52,22 @@ class Result:
     scores: NDArray[np.float64]
     failed: list[tuple[str, str]]
     notes: dict[str, str] = field(default_factory=dict)
+    run: int = 1
+    warning: str = ""
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Path to the number of the image."""
+        return {path: number for number, path in enumerate(self.paths)}
+
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        """Name to the number of the class."""
+        return {name: number for number, name in enumerate(self.classes)}
+
+
+class Stopped(InputError):
+    """The user ended the work before its end."""
 
 
 class Work:
@@ -47,6 +75,7 @@ class Work:
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
         self.phase, self.done, self.total, self.error = "", 0, 0, ""
 
     @property
@@ -57,6 +86,7 @@ class Work:
     def start(self, what: Callable[[], None]) -> None:
         """Begin; an error ends it and is kept in `error`."""
         self.phase, self.done, self.total, self.error = "loading the model", 0, 0, ""
+        self._stop.clear()
 
         def guarded() -> None:
             try:
@@ -71,9 +101,19 @@ class Work:
         self._thread = threading.Thread(target=guarded, name="piaa-app", daemon=True)
         self._thread.start()
 
+    def stop(self) -> None:
+        """End it at its next report."""
+        self._stop.set()
+
     def report(self, phase: str, done: int, total: int) -> None:
-        """Where it is."""
+        """Where it is.
+
+        Raises:
+            Stopped: the user wants it to end.
+        """
         self.phase, self.done, self.total = phase, done, total
+        if self._stop.is_set():
+            raise Stopped(f"stopped while {phase}, at {done:,} of {total:,}; no label was given")
 
     def state(self) -> dict[str, object]:
         """The same for the page."""
@@ -87,12 +127,12 @@ class Work:
 
 
 def learn_and_tag(
-    settings: Settings, labels: Sequence[Label] | None, items: Sequence[Item], work: Work
+    settings: Settings, labels: Sequence[Label] | None, items: Sequence[Item], work: Work, run: int
 ) -> tuple[Recognizer, Result]:
     """Fit a recognizer on the pictures, or load the one that was given, and score every picture.
 
     Raises:
-        InputError: no picture can be read.
+        InputError: no picture can be read, or the user stopped it.
         ModelError, ClassifierError: see `Recognizer`.
     """
     options = {"device": settings.device, "engine": settings.engine}
@@ -101,15 +141,33 @@ def learn_and_tag(
     else:
         assert labels is not None
         recognizer = Recognizer(labels, model=settings.model, pretrained=settings.pretrained, **options)  # type: ignore[arg-type]
-        learner = recognizer.learner()
-        for batch in batches(items, learner.setup.preprocess, learner.setup.decoded_together, 2, lambda error: None):
-            learner.update(batch.images, batch.indices)
-            work.report("learning from your pictures", batch.indices[-1] + 1, len(items))
-        recognizer.adopt(learner)
-    return recognizer, _tag(recognizer, items, work)
+        _learn(recognizer, items, work)
+    return recognizer, _tag(recognizer, items, work, run)
 
 
-def _tag(recognizer: Recognizer, items: Sequence[Item], work: Work) -> Result:
+def _learn(recognizer: Recognizer, items: Sequence[Item], work: Work) -> None:
+    learner = recognizer.learner()
+    setup = learner.setup
+    read = 0
+    for batch in batches(items, setup.preprocess, setup.decoded_together, WORKERS, lambda error: None):
+        learner.update(batch.images, batch.indices)
+        read += len(batch.indices)
+        work.report("learning from your pictures", batch.indices[-1] + 1, len(items))
+    if not read:
+        reason = _first_reason(items)
+        raise InputError(f"none of the {len(items):,} pictures can be read; the first: {reason}")
+    recognizer.adopt(learner)
+
+
+def _first_reason(items: Sequence[Item]) -> str:
+    try:
+        items[0].load()
+    except ImageError as error:
+        return f"{Path(error.path).name}: {error.reason}"
+    return "it could be read a moment later; try again"
+
+
+def _tag(recognizer: Recognizer, items: Sequence[Item], work: Work, run: int) -> Result:
     scorer = recognizer.scorer()
     failed: list[tuple[str, str]] = []
 
@@ -118,7 +176,7 @@ def _tag(recognizer: Recognizer, items: Sequence[Item], work: Work) -> Result:
 
     kept: list[Item] = []
     rows: list[NDArray[np.float64]] = []
-    for batch in batches(items, scorer.preprocess, scorer.setup.decoded_together, 2, note):
+    for batch in batches(items, scorer.preprocess, scorer.setup.decoded_together, WORKERS, note):
         calibrated, _ = scorer.decide(scorer.score(batch.images))
         for index, row in zip(batch.indices, np.asarray(calibrated, dtype=np.float64), strict=True):
             if np.isfinite(row).all():
@@ -128,6 +186,10 @@ def _tag(recognizer: Recognizer, items: Sequence[Item], work: Work) -> Result:
                 failed.append((items[index].id, "its scores are not finite"))
         work.report("tagging", batch.indices[-1] + 1, len(items))
     if not rows:
-        raise InputError(f"none of the {len(items)} pictures can be read; the first: {failed[0][1]}")
-    notes = {scorer.label_names[c]: note for c, note in recognizer.thresholds_.notes.items()}
-    return Result(kept, [item.id for item in kept], scorer.label_names, np.stack(rows), failed, notes)
+        raise InputError(f"none of the {len(items):,} pictures can be tagged; the first: {failed[0][1]}")
+    names = scorer.label_names
+    notes = {names[c]: note for c, note in recognizer.thresholds_.notes.items()}
+    model = scorer.setup.model
+    random = model.pretrained.partition(":")[0] == "random"
+    warning = f"The weights of {model.name} are random: these labels mean nothing." if random else ""
+    return Result(kept, [item.id for item in kept], names, np.stack(rows), failed, notes, run, warning)

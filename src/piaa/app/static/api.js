@@ -13,9 +13,17 @@ export function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-export function say(text) {
-  element("message").textContent = text;
-  element("message").hidden = !text;
+export const counted = (count, one, many) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+
+// Where the user looks: in the dialog that is open, else on the page.
+export function say(text, good = false) {
+  for (const place of document.querySelectorAll(".message")) {
+    const dialog = place.closest("dialog");
+    const here = dialog ? dialog.open : !document.querySelector("dialog[open]");
+    place.querySelector("span").textContent = here ? text : "";
+    place.classList.toggle("good", good);
+    place.hidden = !here || !text;
+  }
 }
 
 async function answer(response) {
@@ -29,15 +37,31 @@ async function answer(response) {
   return body;
 }
 
-export const get = (path) => fetch(path).then(answer);
+async function ask(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch {
+    throw new Error("piaa does not answer. Is it still running? Start 'piaa app' again if it is not.");
+  }
+}
 
-export const post = (path, body = {}) =>
-  fetch(`/api/${path}`, { method: "POST", headers: { "x-piaa": "1" }, body: JSON.stringify(body) }).then(answer);
+const own = { "x-piaa": "1" };
+export const get = async (path) => answer(await ask(path));
+export const post = async (path, body = {}) =>
+  answer(await ask(`/api/${path}`, { method: "POST", headers: own, body: JSON.stringify(body) }));
+export const upload = async (file) =>
+  answer(await ask(`/api/upload?name=${encodeURIComponent(file.name)}`, { method: "POST", headers: own, body: file }));
 
-export const upload = (file) =>
-  fetch(`/api/upload?name=${encodeURIComponent(file.name)}`, {
-    method: "POST", headers: { "x-piaa": "1" }, body: file,
-  }).then(answer);
+// Saves what the server sends under the name that it gives; an error is thrown, not saved.
+export async function save(path) {
+  const response = await ask(path);
+  if (!response.ok) await answer(response);
+  const name = decodeURIComponent(response.headers.get("content-disposition").split("''")[1]);
+  const address = URL.createObjectURL(await response.blob());
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  return name;
+}
 
 // Wraps what a button does: an error is shown, not lost.
 export function act(work) {

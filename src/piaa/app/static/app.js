@@ -1,45 +1,64 @@
-// The page: pictures and words in, progress, and what is taken away. gallery.js and questions.js do the rest.
+// The page: pictures and words in, progress, and what is taken away. The other files do the rest.
 
-import { act, element, get, make, post, say, upload } from "./api.js";
+import { act, counted, element, get, make, post, save, say, upload } from "./api.js";
+import { openFolders } from "./folders.js";
 import { openGallery, refresh, showClasses } from "./gallery.js";
 import { openQuestions } from "./questions.js";
 
 let drawn = false; // whether the example words were filled in
+let corrections = 0;
 
 function showState(state) {
   const { work } = state;
-  const skipped = state.skipped ? ` ${state.skipped} other files are left out.` : "";
+  corrections = state.corrections;
+  const skipped = state.skipped ? ` ${counted(state.skipped, "other file is", "other files are")} left out.` : "";
   element("pictures").textContent = state.pictures
-    ? `${state.pictures} ${state.pictures === 1 ? "picture" : "pictures"}.${skipped}` : "No picture yet.";
+    ? `${counted(state.pictures, "picture", "pictures")}.${skipped}` : "No picture yet.";
   element("model").textContent = state.classifier
     ? `Labels and thresholds come from ${state.classifier}.`
     : state.model === "embedded"
-      ? "The built-in model knows drawn shapes alone. For photographs, start with: piaa app --model NAME."
+      ? "The built-in model knows drawn shapes alone. For photographs, start with: piaa app --model NAME"
       : `Model: ${state.model}`;
   element("words").disabled = Boolean(state.classifier);
+  showWork(work);
+  if (work.error) say(work.error);
+  const ready = !work.running && state.classes.length > 0;
+  for (const id of ["results", "check", "leave"]) element(id).hidden = !ready;
+  element("sidecars").hidden = !state.in_folder;
+  return ready;
+}
+
+function showWork(work) {
   element("working").hidden = !work.running;
   element("phase").textContent = work.total ? `${work.phase}: ${work.done} of ${work.total}` : work.phase;
   element("progress").max = work.total || 1;
   if (work.total) element("progress").value = work.done;
   else element("progress").removeAttribute("value");
-  for (const id of ["run", "examples", "clear", "files", "folder"]) element(id).disabled = work.running;
-  if (work.error) say(work.error);
-  const ready = !work.running && state.classes.length > 0;
-  for (const id of ["results", "check", "leave"]) element(id).hidden = !ready;
-  return ready;
+  for (const id of ["run", "examples", "clear", "files", "choose-folder"]) element(id).disabled = work.running;
 }
 
 function showResults(state) {
-  const notes = (state.notes || []).map((note) => ` Note: ${note}.`).join("");
-  element("summary").textContent = `${state.tagged} pictures, ${state.classes.length} labels.${notes}`;
-  const failed = state.failed || [];
-  element("failed").hidden = !failed.length;
-  element("failed").querySelector("summary").textContent = `${failed.length} pictures could not be used`;
-  element("failed").querySelector("ul").replaceChildren(
-    ...failed.slice(0, 200).map((one) => make("li", {}, `${one.name}: ${one.reason}`)));
-  element("downloads").replaceChildren(...Object.entries(state.downloads).map(([name, what]) =>
-    make("li", {}, make("a", { href: `/export/${name}`, download: "" , "data-format": name }, what))));
-  showClasses(state.classes);
+  element("summary").textContent = `${counted(state.tagged, "picture", "pictures")}, `
+    + `${counted(state.classes.length, "label", "labels")}.`;
+  element("notes").replaceChildren(...state.notes.map((note) => make("li", {}, note)));
+  showFailed(state);
+  element("downloads").replaceChildren(...Object.entries(state.downloads).map(([name, what]) => make("li", {},
+    make("button", { type: "button", class: "link", "data-format": name, onclick: act(async () => {
+      say(`Saved as ${await save(`/export/${name}`)}.`, true);
+    }) }, what))));
+  showClasses(state);
+}
+
+function showFailed(state) {
+  const lines = [...state.failed.map((one) => `${one.name}: ${one.reason}`), ...state.unreadable];
+  const count = state.failed_count + state.unreadable.length;
+  element("failed").hidden = !count;
+  element("failed").querySelector("summary").textContent = `${counted(count, "thing", "things")} could not be read`;
+  if (!state.unreadable.length) {
+    element("failed").querySelector("summary").textContent = `${counted(count, "picture", "pictures")} could not be read`;
+  }
+  const more = count > lines.length ? [`and ${counted(count - lines.length, "more", "more")}`] : [];
+  element("failed").querySelector("ul").replaceChildren(...[...lines, ...more].map((line) => make("li", {}, line)));
 }
 
 async function load() {
@@ -62,6 +81,12 @@ async function follow() {
   if (state.classes.length && !state.work.error) element("results").scrollIntoView({ block: "start" });
 }
 
+// Corrections belong to pictures: with other pictures they are gone.
+function agreed() {
+  const what = counted(corrections, "correction", "corrections");
+  return !corrections || window.confirm(`Other pictures: your ${what} will be forgotten. Go on?`);
+}
+
 async function take(files) {
   const wrong = [];
   let done = 0;
@@ -75,7 +100,7 @@ async function take(files) {
     element("pictures").textContent = `${done} of ${files.length} taken`;
   }
   await load();
-  if (wrong.length) say(`${wrong.length} files were not taken. ${wrong.slice(0, 3).join("; ")}`);
+  if (wrong.length) say(`${counted(wrong.length, "file was", "files were")} not taken. ${wrong.slice(0, 3).join("; ")}`);
 }
 
 // A dropped folder gives its files, nested ones too.
@@ -98,48 +123,58 @@ async function dropped(transfer) {
   return files.filter((file) => !file.name.startsWith("."));
 }
 
-element("files").addEventListener("change", act(async (event) => {
-  await take([...event.target.files]);
-  event.target.value = "";
-}));
-for (const kind of ["dragover", "dragleave", "drop"]) {
-  element("drop").addEventListener(kind, (event) => {
-    event.preventDefault();
-    element("drop").classList.toggle("over", kind === "dragover");
-  });
-}
-element("drop").addEventListener("drop", act(async (event) => take(await dropped(event.dataTransfer))));
-element("folder-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  act(async () => {
-    await post("folder", { path: element("folder").value });
-    await load();
-  })();
-});
-element("examples").addEventListener("click", act(async () => {
-  element("pictures").textContent = "Drawing…";
-  await post("examples");
-  const state = await load();
-  if (!element("words").value.trim() && !state.classifier) {
-    element("words").value = state.example_words.join("\n");
-    drawn = true;
+function openPictures() {
+  element("files").addEventListener("change", act(async (event) => {
+    await take([...event.target.files]);
+    event.target.value = "";
+  }));
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    element("drop").addEventListener(kind, (event) => {
+      event.preventDefault();
+      element("drop").classList.toggle("over", kind === "dragover");
+    });
   }
-}));
-element("clear").addEventListener("click", act(async () => {
-  await post("clear");
-  if (drawn) element("words").value = "";
-  drawn = false;
-  await load();
-}));
-element("run").addEventListener("click", act(async () => {
-  await post("run", { words: element("words").value });
-  await follow();
-}));
-element("sidecars").addEventListener("click", act(async () => {
-  const result = await post("sidecars");
-  say(`Keywords written beside ${result.written} pictures.${result.failed.length ? ` Not for: ${result.failed[0]}` : ""}`);
-}));
+  element("drop").addEventListener("drop", act(async (event) => take(await dropped(event.dataTransfer))));
+  openFolders(async (path) => {
+    if (!agreed()) return;
+    await post("folder", { path });
+    await load();
+  });
+  element("examples").addEventListener("click", act(async () => {
+    if (!agreed()) return;
+    element("pictures").textContent = "Drawing…";
+    await post("examples");
+    const state = await load();
+    if (!element("words").value.trim() && !state.classifier) {
+      element("words").value = state.example_words.join("\n");
+      drawn = true;
+    }
+  }));
+  element("clear").addEventListener("click", act(async () => {
+    if (!agreed()) return;
+    await post("clear");
+    if (drawn) element("words").value = "";
+    drawn = false;
+    await load();
+  }));
+}
 
+function openWork() {
+  element("run").addEventListener("click", act(async () => {
+    await post("run", { words: element("words").value });
+    await follow();
+  }));
+  element("stop").addEventListener("click", act(() => post("stop")));
+  element("sidecars").addEventListener("click", act(async () => {
+    const { written, failed } = await post("sidecars");
+    const wrong = failed.length ? ` Not for: ${failed.join("; ")}` : "";
+    say(`Keywords lie beside ${counted(written, "picture", "pictures")} now.${wrong}`, !failed.length);
+  }));
+  for (const button of document.querySelectorAll(".message button")) button.addEventListener("click", () => say(""));
+}
+
+openPictures();
+openWork();
 openGallery(load);
 openQuestions(load);
 act(async () => {
