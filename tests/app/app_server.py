@@ -13,22 +13,26 @@ import pytest
 
 
 @contextmanager
-def running(folder: Path, **settings: Any) -> Iterator[tuple[Any, str]]:
-    """Inside: the session and the address with the key."""
+def running(folder: Path, root: Path, **settings: Any) -> Iterator[tuple[Any, str]]:
+    """Inside: the session and the address with the key. The page may open what is below `root`."""
     uvicorn = pytest.importorskip("uvicorn", reason="the page needs pip install 'piaa[app]'")
     pytest.importorskip("starlette", reason="the page needs pip install 'piaa[app]'")
+    from piaa.app.places import Root
     from piaa.app.server import make_app
-    from piaa.app.session import Session, Settings
+    from piaa.app.session import Session
+    from piaa.app.work import Settings
 
-    session = Session(Settings(**settings), folder)
+    session = Session(Settings(**settings), folder, Root.at(root))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(make_app(session, "the key", {"127.0.0.1"}), log_level="error")
+        listener.listen(128)  # so that nobody is turned away before the server looks
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(make_app(session, "the-key", host), log_level="error", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
-            yield session, f"http://127.0.0.1:{listener.getsockname()[1]}/?key=the+key"
+            yield session, f"http://{host}/?key=the-key"
         finally:
             server.should_exit = True
             thread.join(10)

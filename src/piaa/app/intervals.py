@@ -55,5 +55,6 @@ def _total(
 def _together(found: Estimate, draws: Array) -> Estimate:
     if not np.isfinite(found.value):
         return found
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return Estimate(found.value, min(found.low, float(low), found.value), max(found.high, float(high), found.value))
+    low, high = np.clip(np.quantile(draws, (0.025, 0.975)), 0, 1)
+    values = min(1.0, found.value), min(found.low, float(low)), max(found.high, float(high))  # above 1 by rounding
+    return Estimate(values[0], min(values[:2]), min(1.0, max(values[0], values[2])))

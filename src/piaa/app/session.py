@@ -295,7 +295,7 @@ def _tagged(view: View) -> dict[str, Any]:
         "tagged": len(result.paths),
         "failed_count": len(result.failed),
         "failed": [{"name": Path(path).name, "reason": reason} for path, reason in result.failed[:LISTED]],
-        "notes": [*([result.warning] if result.warning else []), *([_FEW] if few and notes else notes)],
+        "notes": [*result.warnings, *([_FEW] if few and notes else notes)],
         "corrected": len({image for image, _ in view.said}),
         "classes": [
             {"class": c, "name": name, "count": count, "threshold": round(float(view.thresholds[c]), 3)}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +45,7 @@ class Result:
         failed: (path, reason) of the others.
         notes: class to what the user should know about its threshold.
         run: its number; another for every result of a session.
-        warning: what makes all scores meaningless, or nothing.
+        warnings: what else the user should know, such as words that the model cannot tell apart.
     """
 
     items: list[Item]
@@ -53,7 +55,7 @@ class Result:
     failed: list[tuple[str, str]]
     notes: dict[str, str] = field(default_factory=dict)
     run: int = 1
-    warning: str = ""
+    warnings: list[str] = field(default_factory=list)
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -135,14 +137,23 @@ def learn_and_tag(
         InputError: no picture can be read, or the user stopped it.
         ModelError, ClassifierError: see `Recognizer`.
     """
-    options = {"device": settings.device, "engine": settings.engine}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        recognizer = _recognizer(settings, labels, items, work)
+        result = _tag(recognizer, items, work, run)
+    told = dict.fromkeys(str(each.message) for each in caught if each.category is UserWarning)
+    return recognizer, replace(result, warnings=[*result.warnings, *told])
+
+
+def _recognizer(settings: Settings, labels: Sequence[Label] | None, items: Sequence[Item], work: Work) -> Recognizer:
+    options: dict[str, Any] = {"device": settings.device, "engine": settings.engine}
     if settings.classifier is not None:
-        recognizer = Recognizer.load(settings.classifier, model=None, **options)  # type: ignore[arg-type]
-    else:
-        assert labels is not None
-        recognizer = Recognizer(labels, model=settings.model, pretrained=settings.pretrained, **options)  # type: ignore[arg-type]
-        _learn(recognizer, items, work)
-    return recognizer, _tag(recognizer, items, work, run)
+        return Recognizer.load(settings.classifier, model=None, **options)
+    assert labels is not None
+    recognizer = Recognizer(labels, model=settings.model, pretrained=settings.pretrained, **options)
+    _learn(recognizer, items, work)
+    return recognizer
 
 
 def _learn(recognizer: Recognizer, items: Sequence[Item], work: Work) -> None:
@@ -191,5 +202,5 @@ def _tag(recognizer: Recognizer, items: Sequence[Item], work: Work, run: int) ->
     notes = {names[c]: note for c, note in recognizer.thresholds_.notes.items()}
     model = scorer.setup.model
     random = model.pretrained.partition(":")[0] == "random"
-    warning = f"The weights of {model.name} are random: these labels mean nothing." if random else ""
-    return Result(kept, [item.id for item in kept], names, np.stack(rows), failed, notes, run, warning)
+    warned = [f"the weights of {model.name} are random: these labels mean nothing"] if random else []
+    return Result(kept, [item.id for item in kept], names, np.stack(rows), failed, notes, run, warned)

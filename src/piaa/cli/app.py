@@ -64,6 +64,7 @@ def _listen(listener: socket.socket, port: int) -> None:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
+        listener.listen(128)  # a browser that comes before the server is ready waits
     except OSError as error:
         raise InputError(f"cannot listen at {HOST}:{port}: {error.strerror or error}; choose another --port") from error
 
