@@ -63,3 +63,12 @@ def test_what_does_not_exist_is_refused(arguments: tuple[object, ...]) -> None:
 
 def test_a_page_beyond_the_last_is_the_last() -> None:
     assert view_of().page(None, "name", 99)["page"] == 2 and view_of().page(None, "name", -4)["page"] == 0
+
+
+def test_each_picture_of_a_chosen_label_says_its_score() -> None:
+    rng = np.random.default_rng(1)
+    result = Result([], [f"{i}.jpg" for i in range(40)], [f"c{c}" for c in range(30)], rng.random((40, 30)), [])
+    page = View(result, np.full(30, 0.999), {}).page(17, "doubt", 0)
+    for one in page["images"]:
+        scores = {label["class"]: label["score"] for label in one["labels"]}
+        assert scores[17] == pytest.approx(result.scores[one["image"], 17], abs=1e-4) and len(scores) <= 7

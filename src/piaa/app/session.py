@@ -31,7 +31,7 @@ from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder
 from piaa.vocabulary.labels import Label, parse_labels
 
-EXAMPLES, EXAMPLE_SEED = 160, 17
+EXAMPLES, EXAMPLE_SEED = 120, 17
 LISTED = 200  # broken pictures that are named; all are counted
 
 

@@ -76,16 +76,16 @@ class View:
         pages = max(1, -(-len(order) // PAGE))
         number = min(max(0, number), pages - 1)
         chosen = order[number * PAGE : (number + 1) * PAGE]
-        images = [self.image(index) for index in chosen]
+        images = [self.image(index, class_index) for index in chosen]
         return {"run": self.result.run, "total": len(order), "pages": pages, "page": number, "images": images}
 
-    def image(self, index: int) -> dict[str, Any]:
-        """One image with its labels, the likeliest others, and what was corrected."""
+    def image(self, index: int, also: int | None = None) -> dict[str, Any]:
+        """One image with its labels, the likeliest others, what was corrected, and the class `also`."""
         self.check(index)
         row, given = self.result.scores[index], self.given[index]
         order = np.argsort(-row, kind="stable")
         wanted = {int(c) for c in np.flatnonzero(given)} | {int(c) for c in order[:LIKELIEST]}
-        wanted |= {c for image, c in self.said if image == index}
+        wanted |= {c for image, c in self.said if image == index} | ({also} if also is not None else set())
         labels = [
             {
                 "class": c,

@@ -14,11 +14,7 @@ function showState(state) {
   const skipped = state.skipped ? ` ${counted(state.skipped, "other file is", "other files are")} left out.` : "";
   element("pictures").textContent = state.pictures
     ? `${counted(state.pictures, "picture", "pictures")}.${skipped}` : "No picture yet.";
-  element("model").textContent = state.classifier
-    ? `Labels and thresholds come from ${state.classifier}.`
-    : state.model === "embedded"
-      ? "The built-in model knows drawn shapes alone. For photographs, start with: piaa app --model NAME"
-      : `Model: ${state.model}`;
+  element("model").replaceChildren(...modelText(state));
   element("words").disabled = Boolean(state.classifier);
   showWork(work);
   if (work.error) say(work.error);
@@ -26,6 +22,13 @@ function showState(state) {
   for (const id of ["results", "check", "leave"]) element(id).hidden = !ready;
   element("sidecars").hidden = !state.in_folder;
   return ready;
+}
+
+function modelText(state) {
+  if (state.classifier) return [`Labels and thresholds come from ${state.classifier}.`];
+  if (state.model !== "embedded") return [`Model: ${state.model}`];
+  return ["The built-in model knows drawn shapes alone. For photographs, start with: ",
+    make("code", { class: "code" }, "piaa app --model NAME")];
 }
 
 function showWork(work) {
@@ -162,6 +165,8 @@ function openPictures() {
 function openWork() {
   element("run").addEventListener("click", act(async () => {
     await post("run", { words: element("words").value });
+    element("working").hidden = false;
+    element("working").scrollIntoView({ block: "nearest" });
     await follow();
   }));
   element("stop").addEventListener("click", act(() => post("stop")));

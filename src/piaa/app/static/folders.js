@@ -4,7 +4,7 @@ import { act, counted, element, make, post } from "./api.js";
 
 let here = { path: "" };
 
-const join = (path, name) => (path ? `${path}/${name}` : name);
+const join = (path, name) => (path && name ? `${path}/${name}` : path || name);
 
 async function open(path) {
   here = await post("folders", { path });

@@ -44,9 +44,11 @@ export async function refresh() {
 }
 
 function tile(one, place, page) {
-  const given = one.labels.filter((label) => label.given);
-  const near = one.labels.find((label) => !label.given);
-  const row = (label, kind) => make("span", { class: kind },
+  const chosen = one.labels.find((label) => String(label.class) === view.class);
+  const rest = one.labels.filter((label) => label !== chosen);
+  const given = [...(chosen?.given ? [chosen] : []), ...rest.filter((label) => label.given)];
+  const near = chosen && !chosen.given ? chosen : rest.find((label) => !label.given);
+  const row = (label, kind) => make("span", { class: label === chosen ? `${kind} chosen` : kind },
     make("span", {}, label.name + (label.corrected ? " ✎" : "")), make("b", {}, label.score.toFixed(2)));
   const image = make("img", { src: `/thumbnail/${page.run}/${one.image}`, alt: "", loading: "lazy" });
   image.addEventListener("error", () => image.replaceWith("cannot be read any more"));

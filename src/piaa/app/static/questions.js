@@ -12,7 +12,7 @@ const NAMES = {
   recall: "Recall: of what is there, how much was found",
   f1: "F1: both in one number",
 };
-const percent = (value) => `${Math.round(100 * value)} %`;
+const percent = (value) => `${Math.round(100 * value)}\u00a0%`;
 
 export function showScope(of, one) {
   if (of !== run) forget();
@@ -49,9 +49,10 @@ function share(name, values) {
     tick.style.left = `${100 * value}%`;
     bar.append(fill, tick);
   }
-  const text = values ? `${percent(values[0])}, likely between ${percent(values[1])} and ${percent(values[2])}`
-    : "these answers do not tell";
-  return make("div", {}, make("dt", {}, NAMES[name]), make("dd", { id: name }, text, bar));
+  const text = values
+    ? [make("b", {}, `${Math.round(100 * values[1])} to ${percent(values[2])}`), ` best guess ${percent(values[0])}`]
+    : ["these answers do not tell"];
+  return make("div", {}, make("dt", {}, NAMES[name]), make("dd", { id: name }, ...text, bar));
 }
 
 function showEstimate(found) {
