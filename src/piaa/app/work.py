@@ -115,7 +115,7 @@ class Work:
         """
         self.phase, self.done, self.total = phase, done, total
         if self._stop.is_set():
-            raise Stopped(f"stopped while {phase}, at {done:,} of {total:,}; no label was given")
+            raise Stopped(f"stopped while {phase}, at {done:,} of {total:,}; nothing was changed")
 
     def state(self) -> dict[str, object]:
         """The same for the page."""

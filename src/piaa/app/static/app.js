@@ -17,7 +17,6 @@ function showState(state) {
   element("model").replaceChildren(...modelText(state));
   element("words").disabled = Boolean(state.classifier);
   showWork(work);
-  if (work.error) say(work.error);
   const ready = !work.running && state.classes.length > 0;
   for (const id of ["results", "check", "leave"]) element(id).hidden = !ready;
   element("sidecars").hidden = !state.in_folder;
@@ -81,7 +80,8 @@ async function follow() {
     await new Promise((done) => setTimeout(done, 250));
   }
   const state = await load();
-  if (state.classes.length && !state.work.error) element("results").scrollIntoView({ block: "start" });
+  if (state.work.error) say(state.work.error);
+  else if (state.classes.length) element("results").scrollIntoView({ block: "start" });
 }
 
 // Corrections belong to pictures: with other pictures they are gone.
