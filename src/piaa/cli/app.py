@@ -21,7 +21,7 @@ HOST = "127.0.0.1"  # no other machine is let in
 @shows_errors
 def app(
     root: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="The page may open this folder and those in it.")
+        Path, typer.Argument(metavar="FOLDER", help="The page may open this folder and those in it.")
     ] = Path("~"),
     classifier: Annotated[
         Path | None, typer.Option(help="A file of 'piaa fit'; without it, words are typed into the page.")
