@@ -161,7 +161,8 @@ def test_numbers_of_an_earlier_run_are_refused(tagged: Any) -> None:
 
 def test_what_is_taken_away_is_what_is_seen(tagged: Any, tmp_path: Path) -> None:
     session, address, folder = tagged
-    assert "nobody has corrected" in json.loads(ask(address, "/export/truth")[1])["error"]
+    assert "no picture is checked" in json.loads(ask(address, "/export/truth")[1])["error"]
+    assert ask(address, "/api/check", {"run": 1, "image": 0, "value": True})[0] == 200
     assert ask(address, "/api/correct", {"run": 1, "image": 1, "class": 4, "value": True})[0] == 200
     table = table_of(session.view())
     assert session.result.classes[4] in table.rows[1].labels
@@ -179,6 +180,7 @@ def test_what_is_taken_away_is_what_is_seen(tagged: Any, tmp_path: Path) -> None
     beside = {path.name: keywords_in(path.read_bytes()) for path in folder.glob("*.xmp")}
     assert beside == {Path(row.path).name + ".xmp": list(row.labels) for row in table.rows}
     assert ask(address, "/api/correct", {"run": 1, "image": 1, "class": 4, "value": None})[0] == 200
+    assert ask(address, "/api/check", {"run": 1, "image": 0, "value": False})[0] == 200
 
 
 def test_the_classifier_has_the_thresholds_of_the_page(tagged: Any, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from piaa.jobs.tables import check_output, write_table
 DOWNLOADS: dict[str, str] = {
     "csv": "Spreadsheet (CSV, a column of 0 and 1 for each label)",
     "xmp": "Keywords for photo programs (XMP sidecars, in a zip)",
-    "truth": "Your corrections, for piaa eval",
+    "truth": "The pictures you checked, as truth for piaa eval",
     "classifier": "The classifier with your thresholds, for piaa tag",
     "tags.jsonl": "Labels with scores, JSON lines",
     "tags.csv": "Labels with scores, CSV",
@@ -90,9 +90,11 @@ def _tags(table: TagTable, out: Path) -> Path:
 
 
 def _truth(view: View, table: TagTable, out: Path) -> Path:
-    """Of the pictures of which something was corrected, all labels."""
-    images = sorted({image for image, _ in view.said})
-    write_corrections([Corrected(table.rows[index].path, list(table.rows[index].labels)) for index in images], out)
+    """The labels of the pictures that were checked whole; of the others a person has said too little for a truth."""
+    if not view.checked:
+        raise InputError("no picture is checked yet: open one, and tick 'All labels of this picture are right'")
+    rows = [table.rows[index] for index in sorted(view.checked)]
+    write_corrections([Corrected(row.path, list(row.labels)) for row in rows], out)
     return out
 
 

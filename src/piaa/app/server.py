@@ -227,6 +227,9 @@ _POSTS: dict[str, Callable[[Session, dict[str, Any]], Any]] = {
     "correct": lambda session, body: session.correct(
         _number(body["run"]), _number(body["image"]), _number(body["class"]), _yes_or_no(body["value"])
     ),
+    "check": lambda session, body: session.check(
+        _number(body["run"]), _number(body["image"]), bool(_yes_or_no(body["value"]))
+    ),
     "ask": lambda session, body: {"questions": session.ask(_number(body["run"]), _optional(body.get("class")))},
     "answer": lambda session, body: session.answer(
         _number(body["run"]), _number(body["number"]), _yes_or_no(body["value"])

@@ -47,6 +47,7 @@ class Session:
         base: folder that the paths of `items` start from; None where they are whole.
         result: of the last run; thresholds: C, calibrated.
         corrections: (path, label) to yes or no; they outlive another run on the same pictures.
+        checked: paths of pictures whose labels a person found all right, with these labels.
     """
 
     settings: Settings
@@ -59,6 +60,7 @@ class Session:
     result: Result | None = None
     thresholds: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     corrections: dict[tuple[str, str], bool] = field(default_factory=dict)
+    checked: dict[str, frozenset[str]] = field(default_factory=dict)
     inquiry: Inquiry | None = None
     recognizer: Recognizer | None = None
     work: Work = field(default_factory=Work)
@@ -139,6 +141,9 @@ class Session:
     def _done(self, recognizer: Recognizer, result: Result) -> None:
         with self._lock:
             self.pictures.clear()
+            if self.result is None or set(result.classes) - set(self.result.classes):
+                self.checked = {}  # nobody has looked for the new words
+            self.checked = {path: labels for path, labels in self.checked.items() if path in result.rows}
             self._runs = result.run
             self.recognizer, self.result, self.inquiry = recognizer, result, None
             self.thresholds = np.full(len(result.classes), 0.5)
@@ -165,11 +170,11 @@ class Session:
                 for (path, label), value in self.corrections.items()
                 if path in rows and label in columns
             }
-            return View(self.result, self.thresholds.copy(), said)
-
-    def corrected(self) -> list[int]:
-        """Images of which something was corrected or asked."""
-        return sorted({image for image, _ in self.view().said})
+            checked = {
+                rows[path]: frozenset(columns[name] for name in labels if name in columns)
+                for path, labels in self.checked.items()
+            }
+            return View(self.result, self.thresholds.copy(), said, checked)
 
     def state(self) -> dict[str, Any]:
         """Everything that the page shows beside pictures."""
@@ -183,7 +188,7 @@ class Session:
                 "model": self.settings.model if self.settings.classifier is None else None,
                 "classifier": self.settings.classifier.name if self.settings.classifier else None,
                 "example_words": object_names(),
-                "corrections": len(self.corrections),
+                "corrections": len(self.corrections) + len(self.checked),
                 "classes": [],
             }
             view = self.view() if self.result is not None else None
@@ -206,15 +211,31 @@ class Session:
                 self.inquiry = None
 
     def correct(self, run: int, image: int, class_index: int, value: bool | None) -> None:
-        """Say that an image has a class or has not; None takes the correction back."""
+        """Say that an image has a class or has not; None takes the correction back.
+
+        What changes the labels of a checked image makes it unchecked.
+        """
         with self._lock:
             view = self.view(run)
             view.check(image, class_index)
-            place = view.result.paths[image], view.result.classes[class_index]
+            path = view.result.paths[image]
+            place = path, view.result.classes[class_index]
+            if value is not view.given[image, class_index].item():
+                self.checked.pop(path, None)
             if value is None:
                 self.corrections.pop(place, None)
             else:
                 self.corrections[place] = value
+
+    def check(self, run: int, image: int, value: bool) -> None:
+        """Say that all labels of an image are right as they are, or take that back; no threshold moves them then."""
+        with self._lock:
+            view = self.view(run)
+            view.check(image)
+            path = view.result.paths[image]
+            self.checked.pop(path, None)
+            if value:
+                self.checked[path] = frozenset(view.result.classes[c] for c in np.flatnonzero(view.given[image]))
 
     def ask(self, run: int, class_index: int | None) -> list[dict[str, Any]]:
         """Draw questions about one class or all."""
@@ -268,7 +289,7 @@ class Session:
     def _replace(self, items: list[Item], base: Path | None = None) -> None:
         self.items, self.base, self.skipped, self.unreadable = items, base, 0, []
         self.result = self.inquiry = None
-        self.corrections = {}
+        self.corrections, self.checked = {}, {}
         self.pictures.clear()
 
     @contextmanager
@@ -296,7 +317,7 @@ def _tagged(view: View) -> dict[str, Any]:
         "failed_count": len(result.failed),
         "failed": [{"name": Path(path).name, "reason": reason} for path, reason in result.failed[:LISTED]],
         "notes": [*result.warnings, *([_FEW] if few and notes else notes)],
-        "corrected": len({image for image, _ in view.said}),
+        "checked": len(view.checked),
         "classes": [
             {"class": c, "name": name, "count": count, "threshold": round(float(view.thresholds[c]), 3)}
             for c, (name, count) in enumerate(zip(result.classes, view.counts(), strict=True))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from piaa.errors import InputError
 
 PAGE = 60
 SORTS = ("doubt", "score", "name")
+CHOICES = ("all", "given", "missing", "corrected", "checked", "unchecked")
 LIKELIEST = 6  # labels that are shown of a picture beside those it has
 
 Array = NDArray[np.float64]
@@ -30,16 +31,21 @@ class View:
         result: N images, C classes.
         thresholds: C calibrated scores from which on labels are given.
         said: (image, class) to what a person said.
+        checked: images of which a person said that all labels are right, to their classes then.
     """
 
     result: Result
     thresholds: Array
     said: Mapping[tuple[int, int], bool]
+    checked: Mapping[int, Set[int]] = field(default_factory=dict)
 
     @cached_property
     def given(self) -> Flags:
         """N x C: the labels that images have."""
         given: Flags = self.result.scores >= self.thresholds
+        for image, classes in self.checked.items():
+            given[image] = False
+            given[image, list(classes)] = True
         for place, value in self.said.items():
             given[place] = value
         return given
@@ -50,6 +56,7 @@ class View:
         distance: Array = np.abs(self.result.scores - self.thresholds)
         for place in self.said:
             distance[place] = np.inf
+        distance[list(self.checked)] = np.inf
         return distance
 
     def counts(self) -> list[int]:
@@ -63,7 +70,7 @@ class View:
             class_index: the label that `sort` and `which` are about; None is any.
             sort: one of `SORTS`.
             number: of the page, from 0; beyond the last one is the last one.
-            which: `all`, `given` (with the label), `missing` (without it) or `corrected`.
+            which: `all`, `given` (with the label), `missing` (without it), `corrected`, `checked` or `unchecked`.
 
         Raises:
             InputError: for something that does not exist.
@@ -97,7 +104,8 @@ class View:
             for c in map(int, order)
             if c in wanted
         ]
-        return {"image": index, "name": Path(self.result.paths[index]).name, "labels": labels}
+        name = Path(self.result.paths[index]).name
+        return {"image": index, "name": name, "checked": index in self.checked, "labels": labels}
 
     def check(self, image: int = 0, class_index: int = 0) -> None:
         """Refuse numbers that do not exist.
@@ -118,7 +126,9 @@ class View:
             return given if which == "given" else ~given
         if which == "corrected":
             return np.isin(np.arange(len(given)), [image for image, _ in self.said])
-        raise InputError(f"no choice is called {which!r}; choose one of: all, given, missing, corrected")
+        if which in ("checked", "unchecked"):
+            return np.isin(np.arange(len(given)), list(self.checked), invert=which == "unchecked")
+        raise InputError(f"no choice is called {which!r}; choose one of: {', '.join(CHOICES)}")
 
     def _order(self, class_index: int | None, sort: str) -> NDArray[np.int64]:
         if sort == "name":

@@ -55,7 +55,7 @@ function tile(one, place, page) {
   return make("li", { class: "tile" },
     make("button", { type: "button", "data-image": one.image, onclick: act(() => show(page, place, classes)) },
       make("span", { class: "thumb" }, image),
-      make("span", { class: "file" }, one.name),
+      make("span", { class: "file" }, one.checked ? make("b", { class: "yes", "aria-label": "checked" }, "✓ ") : "", one.name),
       make("span", { class: "given" },
         ...given.slice(0, 6).map((label) => row(label, "yes")),
         ...(given.length > 6 ? [make("span", { class: "near" }, `and ${given.length - 6} more`)] : []),

@@ -25,6 +25,7 @@ async function fill() {
   element("dialog-previous").disabled = open === 0;
   element("dialog-next").disabled = open + 1 >= page.images.length;
   element("dialog-other").value = "";
+  element("dialog-checked").checked = one.checked;
   element("dialog-labels").replaceChildren(...one.labels.map((label) => line(one, label)));
   draw(one, null);
 }
@@ -76,6 +77,9 @@ export function openPicture(closed) {
     if (event.key === "ArrowRight" && open + 1 < page.images.length) await go(open + 1);
   }));
   element("dialog").addEventListener("close", act(() => closed(page.images[open]?.image)));
+  element("dialog-checked").addEventListener("change", act(async (event) => {
+    await post("check", { run: page.run, image: page.images[open].image, value: event.target.checked });
+  }));
   element("dialog-other").addEventListener("change", act(async (event) => {
     if (event.target.value !== "") await correct(Number(event.target.value), true);
   }));
