@@ -27,7 +27,9 @@ def running(folder: Path, root: Path, **settings: Any) -> Iterator[tuple[Any, st
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)  # so that nobody is turned away before the server looks
         host = f"127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(make_app(session, "the-key", host), log_level="error", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            make_app(session, "the-key", host, "a-key-for-once"), log_level="error", timeout_graceful_shutdown=1
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

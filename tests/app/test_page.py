@@ -113,7 +113,7 @@ def answer_questions(page: Any, session: Any) -> None:
     found = session.inquiry.estimate()
     for name in ("precision", "recall", "f1"):
         value, low, high = (round(100 * each) for each in found[name])
-        assert page.locator(f"#{name}").inner_text() == f"{low} to {high}\u00a0% best guess {value}\u00a0%"
+        assert page.locator(f"#{name}").inner_text() == f"{low} to {high}\u00a0% best\u00a0guess\u00a0{value}\u00a0%"
     assert len(session.corrections) >= count - 2  # each answer is a correction
 
 

@@ -75,6 +75,15 @@ def test_only_the_page_of_this_run_is_answered(tmp_path: Path) -> None:
             assert ask(address, f"/static/{name}")[0] == 200
 
 
+def test_a_key_for_once_opens_the_page_once(tmp_path: Path) -> None:
+    with running(tmp_path, tmp_path) as (_, address):
+        once = address.replace("the-key", "a-key-for-once")
+        with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(once) as answer:
+            assert answer.status == 200 and "key" not in answer.url
+        assert ask(once, "/?key=a-key-for-once", headers={})[0] == 403
+        assert ask(once, "/api/state", headers={"Cookie": f"{cookie_name('the-key')}=a-key-for-once"})[0] == 403
+
+
 def test_nothing_of_the_page_comes_from_elsewhere() -> None:
     own = resources.files("piaa.app") / "static"
     assert {file.name for file in own.iterdir()} == {*FILES, "index.html"}

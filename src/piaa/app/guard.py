@@ -37,10 +37,12 @@ class Guard:
         key: the page's address carries it once, then a cookie does.
         host: the only `Host` that is answered, with its port, so that no foreign site can point its own name here
             (DNS rebinding).
+        once: another key that opens the page a single time, for the command line of the browser, which other users of
+            the machine can read; empty for none.
     """
 
-    def __init__(self, app: ASGIApp, key: str, host: str) -> None:
-        self._app, self._key, self._host = app, key, host
+    def __init__(self, app: ASGIApp, key: str, host: str, once: str = "") -> None:
+        self._app, self._key, self._host, self._once = app, key, host, once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or let it through."""
@@ -61,7 +63,7 @@ class Guard:
         if request.headers.get("host", "") != self._host:
             return PlainTextResponse(f"this page is known as http://{self._host} alone", 421)
         given = request.query_params.get("key", "") if request.url.path == "/" else ""
-        if self._is_key(given):
+        if self._is_key(given) or self._is_once(given):
             answer = RedirectResponse("/", 303)
             answer.set_cookie(cookie_name(self._key), self._key, httponly=True, samesite="strict", path="/")
             return answer
@@ -71,6 +73,12 @@ class Guard:
 
     def _is_key(self, given: str) -> bool:
         return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), self._key.encode())
+
+    def _is_once(self, given: str) -> bool:
+        if not self._once or not secrets.compare_digest(given.encode("utf-8", "surrogatepass"), self._once.encode()):
+            return False
+        self._once = ""
+        return True
 
     def _is_own(self, request: Request) -> bool:
         """Whether the page asks, not another site in the same browser (another port is one)."""

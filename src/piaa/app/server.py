@@ -41,13 +41,14 @@ FILES = {
 }
 
 
-def make_app(session: Session, key: str, host: str) -> Starlette:
+def make_app(session: Session, key: str, host: str, once: str = "") -> Starlette:
     """The application.
 
     Args:
         session: what the page works on.
         key: without it nothing is answered.
         host: address and port at which the page is asked for, `127.0.0.1:8000`.
+        once: see `Guard`.
     """
     routes = [Route("/", _index), Route("/static/{name}", _static)]
     routes += [Route(f"/api/{name}", _json_route(work), methods=["POST"]) for name, work in _POSTS.items()]
@@ -61,7 +62,7 @@ def make_app(session: Session, key: str, host: str) -> Starlette:
         Route("/heat/{run:int}/{image:int}/{class_index:int}", _heat),
         Route("/export/{name}", _export),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(Guard, key=key, host=host)])
+    app = Starlette(routes=routes, middleware=[Middleware(Guard, key=key, host=host, once=once)])
     app.add_exception_handler(PiaaError, _refused)
     app.state.session = session
     return app

@@ -48,14 +48,14 @@ def app(
     with tempfile.TemporaryDirectory(prefix="piaa-app-") as own, socket.socket() as listener:
         session = Session(Settings(classifier, model, pretrained, device, engine), Path(own), Root.at(root))
         _listen(listener, port)
-        host, key = f"{HOST}:{listener.getsockname()[1]}", secrets.token_urlsafe(24)
-        address = f"http://{host}/?key={key}"
-        _say(f"the page is at {address}")
+        host = f"{HOST}:{listener.getsockname()[1]}".removesuffix(":80")  # as browsers write it
+        key, once = secrets.token_urlsafe(24), secrets.token_urlsafe(24) if browser else ""
+        _say(f"the page is at http://{host}/?key={key}")
         _say("stop it with Ctrl-C; pictures stay on this machine, and nothing is kept that you did not take away")
         if browser:
-            webbrowser.open(address)
+            webbrowser.open(f"http://{host}/?key={once}")
         config: Any = uvicorn.Config(
-            make_app(session, key, host), log_level="warning", access_log=False, timeout_graceful_shutdown=2
+            make_app(session, key, host, once), log_level="warning", access_log=False, timeout_graceful_shutdown=2
         )
         uvicorn.Server(config).run(sockets=[listener])
 

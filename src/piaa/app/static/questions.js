@@ -50,7 +50,7 @@ function share(name, values) {
     bar.append(fill, tick);
   }
   const text = values
-    ? [make("b", {}, `${Math.round(100 * values[1])} to ${percent(values[2])}`), ` best guess ${percent(values[0])}`]
+    ? [make("b", {}, `${Math.round(100 * values[1])} to ${percent(values[2])}`), ` best\u00a0guess\u00a0${percent(values[0])}`]
     : ["these answers do not tell"];
   return make("div", {}, make("dt", {}, NAMES[name]), make("dd", { id: name }, ...text, bar));
 }
