@@ -201,6 +201,12 @@ def test_the_classifier_has_the_thresholds_of_the_page(tagged: Any, tmp_path: Pa
     file.write_bytes(ask(address, "/export/classifier")[1])
     tags = Recognizer.load(file).tag([folder / Path(path).name for path in view.result.paths])
     assert np.array_equal(tags.decided, view.given)
+    own = tmp_path / "own"
+    own.mkdir()
+    with running(own, folder, classifier=file) as (other, its):  # the page begins with it, and no word is typed
+        assert ask(its, "/api/folder", {"path": ""})[0] == 200 and ask(its, "/api/run", {"words": ""})[0] == 200
+        assert finished(its)["classifier"] == "own.piaa"
+        assert np.array_equal(other.view().given, view.given)
     assert ask(address, "/api/threshold", {"run": 1, "class": 3, "value": 0.5})[0] == 200
 
 
