@@ -4,7 +4,8 @@
 
 Twenty and fifty questions are drawn again and again, and answered by the truth: about the labels of drawn scenes by the
 embedded model, and in worlds that are drawn at random. Shares of draws whose 95% interval holds the true precision,
-recall and F1: by the bootstrap of `Recognizer.calibrate`, and as the page of `piaa app` widens it.
+recall and F1, of the draws that tell them at all: by the bootstrap of `Recognizer.calibrate`, and as the page of
+`piaa app` widens it.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def clear(seed: int, images: int = 160, classes: int = 24) -> World:
     return 1 / (1 + np.exp(-odds)), truth
 
 
-def measured(world: World, questions: int, seed: int) -> Iterator[tuple[bool, float, bool, float]]:
-    """Of precision, recall, F1: covered by the bootstrap, its width, covered when widened, that width; NaN: no."""
+def measured(world: World, questions: int, seed: int) -> Iterator[tuple[float, float, float, float]]:
+    """Of precision, recall, F1: covered by the bootstrap (1 or 0), its width, covered when widened, that width."""
     scores, truth = world
     places, weights = choose_pairs(scores, questions, seed)
     at = tuple(places.T)
@@ -59,7 +60,11 @@ def measured(world: World, questions: int, seed: int) -> Iterator[tuple[bool, fl
     real = (right / given.sum(), right / truth.sum(), 2 * right / (given.sum() + truth.sum()))
     wide = widened(found, scores[at], truth[at], weights)
     for value, one, other in zip(real, (found.precision, found.recall, found.f1), wide, strict=True):
-        yield one.low <= value <= one.high, one.high - one.low, other.low <= value <= other.high, other.high - other.low
+        if np.isnan(one.value):
+            yield (np.nan,) * 4
+            continue
+        covers = [float(each.low <= value <= each.high) for each in (one, other)]
+        yield covers[0], one.high - one.low, covers[1], other.high - other.low
 
 
 def main() -> None:
@@ -77,15 +82,16 @@ def main() -> None:
         "scores promise too little": lambda seed: drawn(seed, -4, 2),
         "scores tell nearly all": clear,
     }
-    table = Table("scores", "questions", "of", "bootstrap covers", "width", "widened covers", "width")
+    table = Table("scores", "questions", "of", "told", "bootstrap covers", "width", "widened covers", "width")
     for name, world in worlds.items():
         for questions in (20, 50):
             rows = [list(measured(world(n), questions, n)) for n in range(arguments.draws)]
             for k, share in enumerate(("precision", "recall", "F1")):
                 of = np.array([row[k] for row in rows], dtype=float)
-                covers, widths = of[:, ::2].mean(axis=0), np.nanmean(of[:, 1::2], axis=0)
+                covers, widths = np.nanmean(of[:, ::2], axis=0), np.nanmean(of[:, 1::2], axis=0)
+                told = np.isfinite(of[:, 0]).mean()
                 cells = [f"{100 * covers[0]:.0f} %", f"{widths[0]:.2f}", f"{100 * covers[1]:.0f} %", f"{widths[1]:.2f}"]
-                table.add_row(name, str(questions), share, *cells)
+                table.add_row(name, str(questions), share, f"{100 * told:.0f} %", *cells)
     Console(width=120).print(table)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from piaa.app.inquiry import COUNT, Inquiry, at_half
+from piaa.app.inquiry import Inquiry, at_half
 from piaa.app.intervals import widened
 from piaa.app.view import View
 from piaa.app.work import Result
@@ -83,7 +83,7 @@ def test_scores_at_moved_thresholds_are_those_of_the_classifier() -> None:
 
 
 def answered(scores: Scores, truth: Scores, thresholds: Scores, class_index: int | None = None) -> Inquiry:
-    inquiry = Inquiry.about(view_of(scores, thresholds), learnt(scores.shape[1]), class_index, 3)
+    inquiry = Inquiry.about(view_of(scores, thresholds), learnt(scores.shape[1]), class_index, 20, 3)
     for number, question in enumerate(inquiry.questions):
         image, c = int(question.path[:-4]), int(question.label[6:])
         inquiry.answers[number] = bool(truth[image, c])
@@ -94,7 +94,7 @@ def test_thresholds_move_where_the_answers_are_sure_and_for_the_classes_asked_ab
     scores, truth = world(5, -2, 3.5, 300, 3)
     start = np.array([0.5, 0.3, 0.6])
     inquiry = answered(scores, truth, start, class_index=1)
-    assert {q.label for q in inquiry.questions} == {"class 1"} and abs(len(inquiry.questions) - COUNT) <= 1
+    assert {q.label for q in inquiry.questions} == {"class 1"} and abs(len(inquiry.questions) - 20) <= 1
     moved = inquiry.moved(start)
     assert moved[0] == 0.5 and moved[2] == 0.6 and moved[1] < 0.2  # scores promise too little
     cut = inquiry.estimate()["moved"]
@@ -113,7 +113,14 @@ def test_nothing_is_said_of_few_answers_and_nothing_moved_without_reason() -> No
     assert inquiry.estimate() == {"answered": 9, "wanted": 10}
 
 
+def test_only_the_numbers_that_are_offered_are_asked() -> None:
+    view = view_of(clear(1)[0], np.full(24, 0.5))
+    assert abs(len(Inquiry.about(view, learnt(24), None, 100, 0).questions) - 100) <= 1
+    with pytest.raises(InputError, match="20, 50, 100"):
+        Inquiry.about(view, learnt(24), None, 21, 0)
+
+
 def test_questions_come_in_random_order_so_that_the_first_are_a_sample() -> None:
     scores, truth = world(0, -2.5, 0)
     asked = [q.score for q in answered(scores, truth, np.full(24, 0.5)).questions]
-    assert asked != sorted(asked) and len(asked) >= COUNT - 1
+    assert asked != sorted(asked) and len(asked) >= 19

@@ -16,7 +16,8 @@ from piaa.method.thresholds import Thresholds
 from piaa.questions import Question, ask, learn
 from piaa.tags import Tags
 
-COUNT = 20
+COUNTS = (20, 50, 100)
+"""How many questions may be asked; the first is the usual number."""
 ENOUGH = 10
 """Answers before which nothing is estimated."""
 
@@ -38,25 +39,28 @@ class Inquiry:
     answers: dict[int, bool] = field(default_factory=dict)
 
     @classmethod
-    def about(cls, view: View, learnt: Thresholds, class_index: int | None, seed: int) -> Inquiry:
+    def about(cls, view: View, learnt: Thresholds, class_index: int | None, count: int, seed: int) -> Inquiry:
         """Draw questions about one class or all.
 
         Args:
             view: thresholds as the page has them; corrections play no part.
             learnt: thresholds of the classifier that scored the images.
             class_index: None is all.
+            count: one of `COUNTS`.
             seed: of the draw.
 
         Raises:
-            InputError: there is no such class.
+            InputError: there is no such class, or so many are not asked.
         """
         view.check(class_index=class_index or 0)
+        if count not in COUNTS:
+            raise InputError(f"{count} questions: choose one of {', '.join(map(str, COUNTS))}")
         classes = list(range(len(view.result.classes))) if class_index is None else [class_index]
         moved = learnt.override({c: float(value) for c, value in enumerate(view.thresholds) if value != 0.5})
         scores = np.full(view.result.scores.shape, np.nan)
         scores[:, classes] = at_half(view.result.scores, view.thresholds)[:, classes]
         decided = view.result.scores >= view.thresholds
-        questions = ask(Tags(view.result.paths, view.result.classes, scores, decided, {}), moved, COUNT, seed)
+        questions = ask(Tags(view.result.paths, view.result.classes, scores, decided, {}), moved, count, seed)
         order = np.random.default_rng(seed).permutation(len(questions))
         return cls([questions[number] for number in order], classes, moved)
 

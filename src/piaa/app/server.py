@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from piaa.app import leaving
 from piaa.app.guard import Guard
+from piaa.app.inquiry import COUNTS
 from piaa.app.pictures import LARGE, THUMBNAIL, heat, small
 from piaa.app.session import Session
 from piaa.app.view import View
@@ -231,7 +232,11 @@ _POSTS: dict[str, Callable[[Session, dict[str, Any]], Any]] = {
     "check": lambda session, body: session.check(
         _number(body["run"]), _number(body["image"]), bool(_yes_or_no(body["value"]))
     ),
-    "ask": lambda session, body: {"questions": session.ask(_number(body["run"]), _optional(body.get("class")))},
+    "ask": lambda session, body: {
+        "questions": session.ask(
+            _number(body["run"]), _optional(body.get("class")), _number(body.get("count", COUNTS[0]))
+        )
+    },
     "answer": lambda session, body: session.answer(
         _number(body["run"]), _number(body["number"]), _yes_or_no(body["value"])
     ),

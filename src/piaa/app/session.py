@@ -237,13 +237,13 @@ class Session:
             if value:
                 self.checked[path] = frozenset(view.result.classes[c] for c in np.flatnonzero(view.given[image]))
 
-    def ask(self, run: int, class_index: int | None) -> list[dict[str, Any]]:
-        """Draw questions about one class or all."""
+    def ask(self, run: int, class_index: int | None, count: int) -> list[dict[str, Any]]:
+        """Draw questions about one class or all, up to chance `count` of them."""
         with self._lock:
             view = self.view(run)
             assert self.recognizer is not None
             self._draws += 1
-            self.inquiry = Inquiry.about(view, self.recognizer.thresholds_, class_index, self._draws)
+            self.inquiry = Inquiry.about(view, self.recognizer.thresholds_, class_index, count, self._draws)
             rows = view.result.rows
             return [{"image": rows[q.path], "name": q.label} for q in self.inquiry.questions]
 

@@ -83,7 +83,7 @@ async function reply(value) {
 
 export function openQuestions(load) {
   element("ask").addEventListener("click", act(async () => {
-    ({ questions } = await post("ask", { run, class: scope }));
+    ({ questions } = await post("ask", { run, class: scope, count: Number(element("ask-count").value) }));
     at = 0;
     element("estimate").hidden = true;
     showQuestion();
