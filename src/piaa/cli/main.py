@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from piaa.cli import app as app_command
 from piaa.cli import bench, compare, console, datasets, demo, evaluate, exchange, explain, fit, models, reproduce, tag
 from piaa.cli.allocator import keep_freed_memory
 
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "tag": tag.tag,
     "eval": evaluate.evaluate,
     "compare": compare.compare,
+    "app": app_command.app,
     "export": exchange.export_tags,
     "import": exchange.import_truth,
     "explain": explain.explain,
