@@ -58,9 +58,8 @@ class GlobSource(Source):
         *folders, name = path.parts[start:]
         states = self._closed({0})
         for folder in folders:
-            following = {
-                state if self.parts[state] == "**" else state + 1 for state in states if self._fits(folder, state)
-            }
+            fitting = [state for state in states if self._fits(folder, state)]
+            following = [state if self.parts[state] == "**" else state + 1 for state in fitting]
             states = self._closed({state for state in following if state < len(self.parts)})
         return self._fits(name, len(self.parts) - 1) and len(self.parts) - 1 in states
 
