@@ -26,7 +26,7 @@ def is_saved(folder: Path) -> bool:
 
 def is_dataset(value: Any) -> bool:
     """Whether it is one of the `datasets` library; without importing it."""
-    return type(value).__module__.partition(".")[0] == "datasets" and hasattr(value, "features")
+    return any(kind.__module__.partition(".")[0] == "datasets" for kind in type(value).__mro__)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class HuggingFaceSource(Source):
 
     def items(self) -> Iterator[Item]:
         """See the class."""
-        if not hasattr(self.dataset, "__getitem__"):
+        if not hasattr(self.dataset, "__len__"):
             for index, row in enumerate(self.dataset):
                 content = content_of(row[self.column])
                 yield self._item(index, Held(content) if isinstance(content, bytes) else content)

@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from piaa.errors import ImageError, InputError
 from piaa.inputs.formats import HEAD, SUFFIXES, looks_like_image, suffix_of
@@ -61,6 +62,24 @@ class Held(Lazy):
         return self.known or (hashlib.blake2b(self.data, digest_size=16).hexdigest(), len(self.data))
 
 
+class _Header(tarfile.TarInfo):
+    """A member's header, which says so where the tar ends in any way but by its end mark; `tarfile` would just stop."""
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> Self:
+        """Parse 512 bytes.
+
+        Raises:
+            tarfile.ReadError: for fewer, or for others than a header.
+        """
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if isinstance(buf, bytes) and len(buf) == tarfile.BLOCKSIZE and not any(buf):
+                raise
+            raise tarfile.ReadError(str(error) if buf else "there is no end mark") from error
+
+
 @dataclass
 class _Tar:
     """A tar that is being read.
@@ -103,7 +122,7 @@ class TarSource(Source):
             stamp = url_stamp(self.place, self.settings.storage)
             with (
                 open_stream(self.place, self.settings.storage) as stream,
-                tarfile.open(fileobj=stream, mode="r:" if plain else "r|*") as archive,
+                tarfile.open(fileobj=stream, mode="r:" if plain else "r|*", tarinfo=_Header) as archive,
             ):
                 tar = _Tar(archive, stamp, str(local_path(self.place)) if plain else "")
                 for member in archive:
