@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,10 +84,10 @@ def open_source(
 
 
 def read_arguments(
-    images: Iterable[str],
+    images: Iterable[str] | None,
     list_file: str | os.PathLike[str] | None = None,
     *,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     frames: int = 0,
     storage: Mapping[str, Any] | None = None,
 ) -> Source:
@@ -98,7 +97,7 @@ def read_arguments(
         images: folders, files, patterns, tars, URLs, and `-` for paths on standard input; any mix, in this order. An
             image that two of them name comes once, where both are folders or files on disk.
         list_file: then those that a list names; see `piaa.inputs.sources.lists.ListSource`.
-        max_pixels: as in `open_source`.
+        max_pixels: as in `open_source`; None is its default.
         frames: likewise.
         storage: likewise.
 
@@ -108,9 +107,9 @@ def read_arguments(
     Raises:
         InputError: nothing is named, or one of them is not there.
     """
-    settings = Settings(max_pixels, frames, dict(storage or {}))
+    settings = Settings(max_pixels or MAX_PIXELS, frames, dict(storage or {}))
     parts: list[Source] = []
-    for place in images:
+    for place in images or ():
         source = InputSource(settings) if place == _STANDARD_INPUT else _open_place(place, settings)
         if source is None:
             raise InputError(f"{printable(place)}: no such file or folder")
@@ -118,7 +117,7 @@ def read_arguments(
     if sum(isinstance(part, InputSource) for part in parts) > 1:
         raise InputError("'-' stands for standard input, which can be read but once")
     if list_file is not None:
-        parts.append(ListSource(Path(list_file) if isinstance(list_file, Path) else list_file, settings))
+        parts.append(ListSource(list_file, settings))
     if not parts:
         raise InputError("no images given: name folders, files or patterns, '-' for paths on standard input, or --list")
     return parts[0] if len(parts) == 1 else SeveralSource(parts, settings)
