@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -296,6 +297,23 @@ def test_chatter_goes_to_the_log_once_a_kind(
     said = [record.getMessage() for record in caplog.records if record.name == "piaa.inputs.decoders"]
     assert failures > 10 and 1 <= len(said) <= 5 and len(set(said)) == len(said)
     assert capfd.readouterr().err == ""
+
+
+def test_what_libraw_writes_goes_to_the_log_and_nothing_else_is_lost(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("rawpy")
+    chatter._seen.clear()
+    whole = dng(64, 48, 0.5, 0.5, 0.5)
+    with caplog.at_level(logging.INFO, "piaa.inputs"):
+        for size in range(len(whole) - 3000, len(whole), 500):
+            with pytest.raises(ImageError, match="cut short"):
+                Item("x.dng", whole[:size]).load()
+    assert capfd.readouterr().err == ""
+    assert sum("Unexpected end of file" in record.getMessage() for record in caplog.records) == 1
+    with chatter.overheard(re.compile(rb"^theirs")):
+        os.write(2, b"theirs 1\nours\n")
+    assert capfd.readouterr().err == "ours\n"
 
 
 def test_other_warnings_are_shown_as_before() -> None:

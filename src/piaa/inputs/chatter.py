@@ -1,17 +1,20 @@
 """What decoders say beside the picture goes to the log `piaa.inputs.decoders`, once a kind.
 
-Pillow warns through Python's warnings and logs; libtiff writes to standard error past Python. One damaged folder can
-fill a terminal with either. That a picture is damaged is said once, by its `ImageError`.
+Pillow warns through Python's warnings and logs; libtiff and LibRaw write to standard error past Python. One damaged
+folder can fill a terminal with either. That a picture is damaged is said once, by its `ImageError`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import re
+import tempfile
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ import PIL
 
 _LOG = logging.getLogger("piaa.inputs.decoders")
 _LOCK = threading.Lock()
+_ERRORS = threading.Lock()
+_STDERR = 2
 _SOURCES = re.compile(r"[\\/](PIL|pillow_heif|pillow_jxl|rawpy)[\\/]")
 _DIGITS = re.compile(r"\d+")
 _KINDS = 1000
@@ -51,6 +56,40 @@ def say(message: str) -> None:
             return
         _seen.add(kind)
     _LOG.info("%s (said once; others of the kind are left out)", message.strip())
+
+
+@contextmanager
+def overheard(theirs: re.Pattern[bytes]) -> Iterator[list[str]]:
+    """Take from standard error, for a short while, the lines that C code writes there; one thread at a time.
+
+    What else is written meanwhile comes out afterwards.
+
+    Args:
+        theirs: matches the lines to be logged.
+
+    Yields:
+        A list that has these lines afterwards.
+    """
+    heard: list[str] = []
+    with _ERRORS, tempfile.TemporaryFile() as aside:
+        try:
+            kept = os.dup(_STDERR)
+        except OSError:  # there is no standard error
+            yield heard
+            return
+        try:
+            os.dup2(aside.fileno(), _STDERR)
+            yield heard
+        finally:
+            os.dup2(kept, _STDERR)
+            os.close(kept)
+            aside.seek(0)
+            for line in aside:
+                if theirs.search(line):
+                    heard.append(line.decode("utf-8", "replace").strip())
+                    say(heard[-1])
+                else:
+                    os.write(_STDERR, line)
 
 
 def _diverting(show: Callable[..., None]) -> Callable[..., None]:

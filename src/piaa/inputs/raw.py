@@ -5,11 +5,16 @@ Developed with the camera's white balance, brightened as LibRaw does by default,
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from PIL import Image
 
 from piaa.errors import ImageError
+from piaa.inputs.chatter import overheard
+
+_CHATTER = re.compile(rb"^unknown file: |^\S+: (data corrupted at|Unexpected end of file)")
+"""What LibRaw writes to standard error; it does not know the names of our files."""
 
 
 def open_raw(stream: Any, name: str, max_pixels: int, ample: int = 0) -> Image.Image:
@@ -30,11 +35,17 @@ def open_raw(stream: Any, name: str, max_pixels: int, ample: int = 0) -> Image.I
     except ImportError as error:
         raise ImageError(name, f"camera RAW needs rawpy: pip install 'piaa[raw]' ({error})") from error
     try:
-        with rawpy.imread(stream) as raw:
+        with overheard(_CHATTER):
+            opened = rawpy.imread(stream)
+        with opened as raw:
             width, height = raw.sizes.width, raw.sizes.height
             half = bool(ample) and min(width, height) // 2 >= ample
             if width * height > max_pixels * (4 if half else 1):
                 raise ImageError(name, f"too large: {width} x {height} pixels, more than {max_pixels:,}")
+            with overheard(_CHATTER) as complaints:
+                raw.unpack()
+            if complaints:  # LibRaw goes on, with black in place of what is missing
+                raise ImageError(name, f"damaged or cut short: {complaints[0].removeprefix('unknown file: ')}")
             pixels = raw.postprocess(use_camera_wb=True, output_bps=8, half_size=half)
     except rawpy.LibRawError as error:
         raise ImageError(name, f"damaged, or no RAW that LibRaw knows: {_plain(error)}") from error
