@@ -147,15 +147,15 @@ def test_what_is_not_installed_says_what_to_install(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "rawpy", None)
     path = tmp_path / "x.jxl"
     path.write_bytes(b"\xff\x0a" + bytes(50))
-    with pytest.raises(ImageError, match=r"JPEG XL is not read yet: pip install 'piaa\[jxl\]'"):
+    with pytest.raises(ImageError, match=r"JPEG XL is not read yet: pip install pillow-jxl-plugin"):
         open_image(path)
-    with pytest.raises(ImageError, match=r"pip install 'piaa\[raw\]'"):
+    with pytest.raises(ImageError, match=r"pip install rawpy"):
         open_image(dng(64, 48, 0.5, 0.5, 0.5), name="x.dng")
     counts = Counter({".txt": 5000, ".cr3": 2000, ".jxl": 3, "": 2, ".mp4": 1, ".tar": 1})
     assert skipped_text(counts) == [
-        "skipped 2,000 .cr3: pip install 'piaa[raw]'",
-        "skipped 3 .jxl: pip install 'piaa[jxl]'",
-        "skipped 1 .mp4: videos are read with --frames N, after pip install 'piaa[video]'",
+        "skipped 2,000 .cr3: pip install rawpy",
+        "skipped 3 .jxl: pip install pillow-jxl-plugin",
+        "skipped 1 .mp4: videos are read with --frames N, after pip install av",
         "skipped 1 .tar: a tar is read where it is named itself, such as 'shards/*.tar'",
         "skipped 5,000 .txt",
         "skipped 2 files without an ending",

@@ -206,10 +206,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _what_else(head: bytes) -> str:
-    wanted = "not an image of a known kind"
+    wanted = "not a JPEG, PNG, WebP, GIF, BMP or TIFF image"
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
         return f"{wanted} (it looks like a text file)"
-    return wanted
+    return f"{wanted}, nor of another kind that is read"
 
 
 def _plain(error: Exception) -> str:

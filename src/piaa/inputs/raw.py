@@ -1,4 +1,4 @@
-"""Camera RAW through LibRaw (`pip install 'piaa[raw]'`).
+"""Camera RAW through LibRaw (`pip install rawpy`).
 
 Developed with the camera's white balance, brightened as LibRaw does by default, 8-bit sRGB, upright.
 """
@@ -33,7 +33,7 @@ def open_raw(stream: Any, name: str, max_pixels: int, ample: int = 0) -> Image.I
     try:
         import rawpy
     except ImportError as error:
-        raise ImageError(name, f"camera RAW needs rawpy: pip install 'piaa[raw]' ({error})") from error
+        raise ImageError(name, f"camera RAW needs rawpy: pip install rawpy ({error})") from error
     try:
         with overheard(_CHATTER):
             opened = rawpy.imread(stream)

@@ -1,4 +1,4 @@
-"""Frames of videos through PyAV (`pip install 'piaa[video]'`)."""
+"""Frames of videos through PyAV (`pip install av`)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def frames_of(path: Path, count: int, max_pixels: int) -> Iterator[Item]:
     try:
         import av
     except ImportError as error:
-        yield failed(name, f"videos need PyAV: pip install 'piaa[video]' ({error})")
+        yield failed(name, f"videos need PyAV: pip install av ({error})")
         return
     try:
         with av.open(str(path)) as container:
