@@ -204,6 +204,7 @@ def test_in_an_object_store(store: dict[str, Any]) -> None:
     tars = ["s3://bucket/shards/0.tar!7.png", "s3://bucket/shards/0.tar!8.png"]
     assert [item.id for item in items] == [*(f"s3://bucket/root/{name}" for name in ORDER), *tars]
     assert levels(items) == [*(FILES[name] for name in ORDER), 7, 8] and source.skipped == {".txt": 1}
+    assert "secret" not in repr(items[0])
     etag, size = items[0].stamp()
     assert len(etag.strip('"')) == 32 and size == len(png(1))
     system.pipe("bucket/root/a/1.png", png(99))

@@ -56,12 +56,13 @@ RAW = Format(
         ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
     ),
     (),
-    _begin(rb"II\*\0....CR|IIR[OS]|MMOR|IIU\0|FUJIFILMCCD-RAW|\0MRM|FOVb|....ftypcrx "),
+    _begin(rb"II\*\0....CR\x02\0|IIR[OS]|MMOR|IIU\0|FUJIFILMCCD-RAW|\0MRM|FOVb|....ftypcrx "),
     "rawpy",
 )  # fmt: skip
 JPEG_XL = Format(
-    "JPEG XL", (".jxl",), ("JXL",), _begin(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"), "pillow_jxl", "pillow-jxl-plugin"
-)
+    "JPEG XL", (".jxl",), ("JXL",), _begin(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"),
+    "pillow_jxl", "pillow-jxl-plugin",
+)  # fmt: skip
 HEIF = Format(
     "HEIF", (".heic", ".heif", ".hif", ".heics", ".heifs"), ("HEIF",),
     _begin(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)"), "pillow_heif", "pillow-heif",

@@ -63,7 +63,7 @@ class RemoteFile(Lazy):
     """
 
     url: str
-    storage: Mapping[str, Any] = field(default_factory=dict)
+    storage: Mapping[str, Any] = field(default_factory=dict, repr=False)  # it may hold secrets
     known: Stamp | None = None
     size: int | None = None
 
