@@ -25,7 +25,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from piaa.errors import ImageError
 from piaa.inputs.arrays import from_array, from_tensor, to_8_bit
 from piaa.inputs.colour import to_srgb
-from piaa.inputs.formats import HEAD, HEIF, RAW, SUFFIXES, Format, candidates
+from piaa.inputs.formats import HEAD, HEIF, JPEG_XL, RAW, SUFFIXES, Format, candidates
+from piaa.inputs.jpeg_xl import size_of
 from piaa.inputs.raw import open_raw
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "ImageSource", "open_image", "printable", "to_image"]
@@ -125,6 +126,9 @@ def _open_stream(stream: IO[bytes], name: str, max_pixels: int, ample: int) -> I
     missing = [kind for kind in kinds if not kind.installed]
     if missing:
         raise ImageError(name, f"{missing[0].name} is not read yet: {missing[0].remedy}")
+    size = size_of(stream) if JPEG_XL in kinds else None
+    if size is not None:
+        _check_size(*size, name, max_pixels)
     image = _identify(stream, head, kinds, name)
     if isinstance(image, JpegImageFile):
         _shrink(image, name, max_pixels, ample)
@@ -173,12 +177,15 @@ def _shrink(image: JpegImageFile, name: str, max_pixels: int, ample: int) -> Non
         image.draft(None, (ample, ample))
 
 
+def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        reason = f"too large: {width} x {height} pixels, more than {max_pixels:,} (a decompression bomb?)"
+        raise ImageError(name, reason)
+
+
 def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError(
-            name, f"too large: {width} x {height} pixels, more than {max_pixels:,} (a decompression bomb?)"
-        )
+    _check_size(width, height, name, max_pixels)
     try:
         image.load()
         return _to_rgb(_upright(image))
