@@ -387,6 +387,22 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
         read_arguments([], tmp_path / "gone.txt")
 
 
+def test_names_that_are_no_utf8_are_ids_that_are(tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_bytes(b"\xff.png\nmemory://z/\xff.png\n")
+    (tmp_path / "l.jsonl").write_text('"\\ud800.png"\n{"url": "memory://\\udcff/x.png"}\n')
+    for name, ids in (
+        ("l.txt", (r"\xff.png", r"memory://z/\xff.png")),
+        ("l.jsonl", (r"\ud800.png", r"memory://\xff/x.png")),
+    ):
+        items = list(read_arguments([], tmp_path / name))
+        assert [item.id.removeprefix(f"{tmp_path}/") for item in items] == list(ids)
+        for item in items:
+            assert item.stamp() is None
+            with pytest.raises(ImageError) as caught:
+                item.load()
+            assert f"{caught.value}".encode()
+
+
 def test_a_long_list_is_read_as_it_is_needed(tmp_path: Path) -> None:
     lines = 200_000
     (tmp_path / "l.txt").write_text("".join(f"{number}.png\n" for number in range(lines)))

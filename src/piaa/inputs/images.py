@@ -93,7 +93,10 @@ def to_image(value: Any, *, name: str = "<image>", max_pixels: int = MAX_PIXELS,
 
 def printable(path: str | os.PathLike[str]) -> str:
     """The path as text that can always be written as UTF-8; bytes that are no UTF-8 show as `\\xNN`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    try:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a surrogate pair, from JSON
+        return os.fspath(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _open_path(path: Path, name: str, max_pixels: int, ample: int) -> Image.Image:

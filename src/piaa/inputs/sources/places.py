@@ -10,6 +10,7 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from piaa.errors import ImageError, InputError
+from piaa.inputs.images import printable
 from piaa.inputs.item import Lazy, Stamp, stamp_of
 
 MAX_BYTES = 1 << 30
@@ -45,9 +46,9 @@ def file_system(url: str, storage: Mapping[str, Any]) -> tuple[Any, str]:
         system, path = fsspec.core.url_to_fs(url, **storage)
     except ImportError as error:
         package = _PACKAGES.get(protocol, "its fsspec package")
-        raise InputError(f"{url}: {protocol}:// needs {package}: pip install {package} ({error})") from error
+        raise InputError(f"{printable(url)}: {protocol}:// needs {package}: pip install {package} ({error})") from error
     except (ValueError, TypeError, OSError) as error:
-        raise InputError(f"{url}: cannot be opened: {error}") from error
+        raise InputError(f"{printable(url)}: cannot be opened: {printable(str(error))}") from error
     return system, path
 
 
