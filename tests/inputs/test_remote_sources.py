@@ -18,6 +18,7 @@ from PIL import Image
 
 from piaa.errors import ImageError, InputError
 from piaa.inputs.items import batches, iterate, open_source, read_arguments
+from piaa.inputs.sources import places
 from piaa.inputs.sources.places import is_url, stamp_of_entry
 from piaa.vision.preprocess import build_preprocess
 
@@ -114,6 +115,35 @@ def test_what_is_not_there(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None
     assert [item.id for item in good] == [f"memory:///root/{name}" for name in ORDER[2:]]
     with pytest.raises(ImageError, match="memory:///root/a: the folder cannot be listed: PermissionError: denied"):
         bad.load()
+
+
+def test_a_network_that_is_away_for_a_moment(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "PAUSES", (0.0, 0.0))
+    cat, calls = type(memory).cat_file, []
+
+    def fails(times: int, error: Exception) -> Any:
+        def read(self: Any, path: str, **options: Any) -> bytes:
+            calls.append(path)
+            if len(calls) <= times:
+                raise error
+            return cat(self, path, **options)
+
+        return read
+
+    (item,) = open_source("memory://root/a/1.png")
+    for times, error, tries in (
+        (2, TimeoutError("busy"), 3),
+        (3, TimeoutError("busy"), 3),
+        (1, PermissionError("no"), 1),
+    ):
+        calls.clear()
+        monkeypatch.setattr(type(memory), "cat_file", fails(times, error))
+        if times == 2:
+            assert item.load().getpixel((0, 0)) == (1, 0, 0)
+        else:
+            with pytest.raises(ImageError, match=r"busy|no"):
+                item.load()
+        assert len(calls) == tries
 
 
 def test_remote_tars_and_lists(memory: Any, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,9 @@ from piaa.inputs.item import Lazy, Stamp, stamp_of
 
 MAX_BYTES = 1 << 30
 """The largest file from elsewhere, and the largest member of a tar, that is read into memory."""
+
+PAUSES = (0.5, 2.0)
+"""Seconds before a file that could not be fetched is asked for again; one that is not there is asked for once."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _PACKAGES = {
@@ -73,8 +77,17 @@ class RemoteFile(Lazy):
         system, path = file_system(self.url, self.storage)
         if self.size is not None and self.size > MAX_BYTES:
             raise ImageError(self.url, f"{self.size:,} bytes are more than the {MAX_BYTES:,} that are fetched")
-        data: bytes = system.cat_file(path)
-        return data
+        for pause in (*PAUSES, None):
+            try:
+                data: bytes = system.cat_file(path)
+                return data
+            except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
+                raise
+            except Exception:  # each file system has its own: a network that is away for a moment, a busy server
+                if pause is None:
+                    raise
+                time.sleep(pause)
+        raise AssertionError("not reached")
 
     def stamp(self) -> Stamp | None:
         """ETag, or time of change, and size."""
