@@ -79,6 +79,8 @@ class Method(ABC):
 
     transductive: ClassVar[bool] = False
     """Whether an image's scores depend on the other images that are scored with it."""
+    learns: ClassVar[bool] = False
+    """Whether `learn` gives anything; thresholds are learnt for every method."""
     without_maps: ClassVar[str] = ""
     """Why it cannot say where in an image a class is; empty where it can."""
 

@@ -34,6 +34,7 @@ class Sparc(OnEmbeddings):
 
     compound: tuple[str, ...] = ()
 
+    learns: ClassVar[bool] = True
     without_maps: ClassVar[str] = "it looks at [CLS] alone, not at patches"
 
     @property
