@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         slow = ("table1", "table5")  # TagCLIP looks at an image twice: a few images of it, and table 5 without it
         run("reproduce", *(name for name in MEASURED if name not in slow), "--images", 40)
         run("reproduce", "table5", "--images", 40, "--rows", "PIAA")
-        run("reproduce", "table1", "--images", 6, "--seeds", 2)
+        run("reproduce", "table1", "--images", 4, "--seeds", 1)
         run("report", "results", "--parquet", "rows.parquet")
     return root
 

@@ -102,6 +102,8 @@ def members(prompts: Sequence[str], labels: Sequence[Label]) -> Tensor:
     for row, prompt in enumerate(prompts):
         rest = prompt.lower()
         for phrase, index in phrases:
+            if phrase not in rest:
+                continue
             rest, times = re.subn(rf"(?<!\w){re.escape(phrase)}(?:s|es)?(?!\w)", "!", rest)
             if times:
                 found[row, index] = 1.0
