@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from piaa.baselines import Method, get_method, method_from_dict
+from piaa.baselines import Method, OnEmbeddings, get_method, method_from_dict
+from piaa.baselines.base import Observer
 from piaa.baselines.sample import RowSample
 from piaa.classifier import Classifier
 from piaa.engine import Learner, Scorer, Setup, digest, software
@@ -36,6 +37,21 @@ NO_SCALES = Scales(1.0, 1.0, 1.0)
 def templates_of(method: Method, templates: str | Sequence[str]) -> tuple[str, ...]:
     """`published` are the method's own templates; anything else is what it says."""
     return method.templates if templates == "published" else resolve_templates(templates)
+
+
+def observer_of(method: Method, setup: Setup, words: dict[str, Tensor]) -> Observer:
+    """The function from images to rows.
+
+    Raises:
+        InputError: for an engine, where the method takes the tower apart and so cannot use one.
+        ModelError: for a tower that the method cannot use.
+    """
+    if not isinstance(method, OnEmbeddings) and setup.engine not in ("eager", "auto"):
+        raise InputError(
+            f"--engine {setup.engine}: {method.name} takes the image tower apart, so it runs in eager alone; leave "
+            "--engine out"
+        )
+    return method.observer(setup, words)
 
 
 class MethodLearner:
@@ -60,7 +76,7 @@ class MethodLearner:
         tensors = (tensor for _, tensor in sorted(self.words.items()))
         self.fingerprint = digest(setup.describe(), method.plain(), [label.phrases for label in labels], *tensors)
         self.sample = RowSample()
-        self._observe = method.observer(setup, self.words)
+        self._observe = observer_of(method, setup, self.words)
 
     @property
     def images(self) -> int:
@@ -147,7 +163,7 @@ class MethodScorer:
             raise ClassifierError("damaged: the prototypes of its method are missing")
         everything = (tensor for _, tensor in sorted({**tensors, **classifier.learnt.tensors()}.items()))
         self.fingerprint = digest(setup.describe(), self.label_names, method.plain(), *everything)
-        self._observe = method.observer(setup, self._words)
+        self._observe = observer_of(method, setup, self._words)
 
     def observe(self, images: Tensor) -> Tensor:
         """N x 3 x H x W to rows N x K: all that the method needs of an image."""

@@ -137,6 +137,8 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         method, recipe = get_method(self.method), get_recipe(self.recipe)
         if self.threshold_rule not in RULES:
             raise InputError(f"no threshold rule is called {self.threshold_rule!r}; choose one of: {', '.join(RULES)}")
+        if method is not None and self.recipe != "default":
+            raise InputError(f"--method {method.name} has no recipe, its constants are its own; leave --recipe out")
         setup = self._setup()
         learner: AnyLearner
         if method is None:

@@ -19,6 +19,7 @@ from piaa.cli.main import app
 from piaa.errors import ClassifierError, InputError
 from piaa.evaluation.evaluate import evaluate
 from piaa.evaluation.truth import read_truth
+from piaa.extensions import register_method
 from piaa.methods import MethodScorer, templates_of
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names, render, sample_scene
@@ -171,6 +172,8 @@ def test_what_is_remembered_depends_on_no_order(monkeypatch: pytest.MonkeyPatch)
     ("options", "message"),
     [
         (["--method", "tagklip"], "no method is called 'tagklip'; choose one of: piaa, clip"),
+        (["--method", "clip", "--recipe", "agreement"], "--method clip has no recipe"),
+        (["--method", "tagclip", "--engine", "onnxruntime"], "tagclip takes the image tower apart"),
         (["--method", "sclip", "--front-end", "clip"], "--method sclip uses the front-end sclip, not clip"),
         (["--method", "clip", "--compound-prompts", "x.txt"], "--compound-prompts are for --method sparc"),
         (["--method", "sparc", "--compound-prompts", "x.txt"], "x.txt: cannot read the compound prompts"),
@@ -179,6 +182,15 @@ def test_what_is_remembered_depends_on_no_order(monkeypatch: pytest.MonkeyPatch)
 def test_what_cannot_be_is_said(options: list[str], message: str, world: Path, tmp_path: Path) -> None:
     fit = ("fit", world / "unlabelled", "--labels", world / "labels.txt", "--out", tmp_path / "x.piaa")
     assert message in run(*fit, *options, code=1)
+
+
+def test_a_method_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("piaa.baselines.METHODS", dict(METHODS))
+    mine = register_method(replace(METHODS["clip"], name="mine", row="Mine"))
+    assert get_method("mine") is mine and "mine" not in METHODS
+    for taken in ("mine", "piaa"):
+        with pytest.raises(InputError, match=f"a method called '{taken}' exists already"):
+            register_method(replace(mine, name=taken))
 
 
 def test_published_templates_are_the_methods_own() -> None:

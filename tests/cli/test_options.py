@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from piaa.baselines import METHODS
 from piaa.cli import options
 from piaa.cli.main import COMMANDS
 from piaa.evaluation.metrics.rules import AP_RULES
@@ -25,6 +26,7 @@ def help_of(option: object) -> str:
     [
         (options.FrontEnd, FRONT_ENDS),
         (options.RecipeName, RECIPES),
+        (options.Method, METHODS),
         (options.Templates, TEMPLATE_SETS),
         (options.EngineName, engine_names()),
         (options.ApRule, AP_RULES),

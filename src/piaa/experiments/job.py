@@ -13,6 +13,7 @@ from torch import Tensor
 from piaa.baselines import METHODS
 from piaa.datasets import Dataset
 from piaa.engine import Setup, digest
+from piaa.evaluation.evaluate import METHODS as PIAA_METHODS
 from piaa.experiments.features import Features, FeatureStore
 from piaa.experiments.measure import Learnt, learn, score, targets
 from piaa.experiments.results import Row, commit, versions
@@ -125,7 +126,7 @@ class Job:
             model=run.model,
             pretrained=run.pretrained,
             front_end=run.front_end,
-            recipe=self.recipe.name,
+            recipe=self.recipe.name if run.method in PIAA_METHODS else "",
             method=run.method,
             metric=metric,
             value=value,

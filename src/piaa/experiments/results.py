@@ -27,7 +27,7 @@ class Row:
         model: name, with `pretrained` the weights.
         pretrained: tag, file or `random`.
         front_end: of the patches.
-        recipe: name of the recipe.
+        recipe: name of the recipe; empty for a system that has none.
         method: a name of `piaa.evaluation.evaluate.METHODS`, or of a system of `piaa.experiments.systems`.
         metric: `mAP`, `AP giraffe`, `minutes` and so on.
         value: percent for AP and F1.

@@ -21,6 +21,7 @@ from torch import Tensor
 from piaa import baselines
 from piaa.baselines import Method, OnEmbeddings
 from piaa.errors import ImageError, InputError
+from piaa.evaluation import metrics
 from piaa.evaluation.evaluate import METHODS
 from piaa.experiments.features import Features
 from piaa.experiments.job import Job
@@ -72,7 +73,7 @@ def system_of(name: str) -> SystemRunner:
 
 
 def systems(job: Job) -> list[Row]:
-    """mAP with its interval and the minutes of each line."""
+    """mAP with its interval, the minutes of each line, and every registered metric."""
     parameter = "" if job.dataset.seed is None else f"seed={job.dataset.seed}"
     rows = []
     for run in job.runs:
@@ -82,6 +83,8 @@ def systems(job: Job) -> list[Row]:
             job.row(run, "learning minutes", found.learning_seconds / 60, parameter=parameter),
             job.row(run, "test minutes", found.test_seconds / 60, parameter=parameter),
         ]
+        for name, metric in metrics.registered_metrics().items():
+            rows.append(job.row(run, name, metric(found.scores, job.labels), parameter=parameter))
     return rows
 
 

@@ -121,5 +121,5 @@ def _piaa(job: Job, labels: Sequence[Label]) -> Scorer:
 def _method(job: Job, name: str, labels: Sequence[Label], images: Tensor) -> MethodScorer:
     method = baselines.METHODS[name]
     learner = MethodLearner(job.setup, labels, method, templates_of(method, "published"))
-    learner.update(images[:2], [0, 1])
+    learner.update(images[:2], range(len(images[:2])))
     return MethodScorer(job.setup, learner.finish())
