@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
+from few_templates import few_templates  # noqa: F401
 from piaa.baselines import METHODS, TagClip, get_method, method_from_dict
 from piaa.baselines.sample import RowSample
 from piaa.baselines.tagclip import TagClipSettings
@@ -20,13 +21,14 @@ from piaa.errors import ClassifierError, InputError
 from piaa.evaluation.evaluate import evaluate
 from piaa.evaluation.truth import read_truth
 from piaa.extensions import register_method
-from piaa.methods import MethodScorer, templates_of
+from piaa.methods import MethodScorer
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names, render, sample_scene
 from piaa.scenes.folders import write_scene_folder, write_scene_truth
 from piaa.setups import setup_of
 
-NAMES = [*object_names()[:5], "key"]  # few, since the ensemble has 80 prompts for each
+pytestmark = pytest.mark.usefixtures("few_templates")
+NAMES = [*object_names()[:5], "key"]
 
 
 def run(*arguments: str | Path, code: int = 0) -> str:
@@ -59,7 +61,7 @@ def fitted(method: str | TagClip, **options: object) -> Recognizer:
 
 
 @pytest.fixture(scope="module")
-def scorers() -> dict[str, MethodScorer]:
+def scorers(few_templates: None) -> dict[str, MethodScorer]:  # noqa: F811
     return {name: fitted(name).scorer() for name in METHODS}  # type: ignore[misc]
 
 
@@ -191,12 +193,3 @@ def test_a_method_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for taken in ("mine", "piaa"):
         with pytest.raises(InputError, match=f"a method called '{taken}' exists already"):
             register_method(replace(mine, name=taken))
-
-
-def test_published_templates_are_the_methods_own() -> None:
-    assert len(templates_of(METHODS["tagclip"], "published")) == 85
-    assert len(templates_of(METHODS["sparc"], "published")) == 80
-    assert templates_of(METHODS["clip"], "published") == ("a photo of a {}",)
-    assert templates_of(METHODS["tagclip"], "a {}") == ("a {}",)
-    with pytest.raises(InputError, match="2 images and 2 classes"):
-        METHODS["sparc"].learn(torch.zeros(1, 5), {"prototypes": torch.zeros(2, 4), "members": torch.zeros(1, 2)})

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from piaa.baselines import METHODS
 from piaa.baselines.prompts import (
     BACKGROUND_WORDS,
     background_labels,
@@ -17,7 +18,8 @@ from piaa.baselines.prompts import (
     read_compound_prompts,
 )
 from piaa.datasets.base import class_names
-from piaa.errors import LabelError
+from piaa.errors import InputError, LabelError
+from piaa.methods import templates_of
 from piaa.vocabulary.labels import Label, parse_labels
 
 
@@ -56,3 +58,12 @@ def test_prompts_from_a_file(tmp_path: Path) -> None:
     file.write_text("# nothing\n")
     with pytest.raises(LabelError, match="no prompts in it"):
         read_compound_prompts(file)
+
+
+def test_published_templates_are_the_methods_own() -> None:
+    assert len(templates_of(METHODS["tagclip"], "published")) == 85
+    assert len(templates_of(METHODS["sparc"], "published")) == 80
+    assert templates_of(METHODS["clip"], "published") == ("a photo of a {}",)
+    assert templates_of(METHODS["tagclip"], "a {}") == ("a {}",)
+    with pytest.raises(InputError, match="2 images and 2 classes"):
+        METHODS["sparc"].learn(torch.zeros(1, 5), {"prototypes": torch.zeros(2, 4), "members": torch.zeros(1, 2)})

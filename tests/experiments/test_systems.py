@@ -9,6 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from few_templates import few_templates  # noqa: F401
 from piaa.cli.main import app
 from piaa.errors import InputError
 from piaa.evaluation.evaluate import evaluate
@@ -20,6 +21,8 @@ from piaa.experiments.spec import Run, Spec, read_spec
 from piaa.experiments.tables import RATIO, build_table
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names
+
+pytestmark = pytest.mark.usefixtures("few_templates")
 
 
 def run(*arguments: str | Path) -> str:
