@@ -36,6 +36,10 @@ class Embeddings(Protocol):
     def grid(self) -> tuple[int, int]:
         """(rows, columns), M = rows * columns."""
 
+    @property
+    def failed(self) -> list[tuple[str, str]]:
+        """(id, reason) of images that could not be read."""
+
 
 @dataclass(frozen=True)
 class Material:

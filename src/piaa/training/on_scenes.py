@@ -13,19 +13,17 @@ import torch
 from torch import Tensor
 
 from piaa.datasets import Dataset, open_dataset
-from piaa.evaluation import metrics
 from piaa.setups import TRAINED, setup_of
 from piaa.training.embedding import embed
 from piaa.training.loop import Place
 from piaa.training.material import Embeddings, HeadInputs, Material, material_of
-from piaa.training.run import DEFAULT_HEAD, Plan, scores_of, train
+from piaa.training.run import DEFAULT_HEAD, RESAMPLES, Plan, mean_ap, scores_of, train
 from piaa.training.spec import read_method
 from piaa.vision.models.sources import EMBEDDED
 from piaa.vocabulary.labels import parse_labels
 from piaa.vocabulary.prototypes import text_prototypes
 
 IMAGES = 2000
-RESAMPLES = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,11 +119,3 @@ def evaluate_on_scenes(
         "epochs": len(outcome.run.losses), "train_seconds": outcome.seconds, "test_seconds": seconds,
         "scores": scores,
     }  # fmt: skip
-
-
-def mean_ap(scores: Tensor, labels: Tensor, resamples: int = RESAMPLES) -> tuple[float, float | None, float | None]:
-    """mAP in percent with its 95% interval over images; no interval for 0 resamples."""
-    if not resamples:
-        return 100 * metrics.mean_average_precision(scores, labels), None, None
-    interval = metrics.bootstrap_interval(metrics.mean_average_precision, scores, labels, resamples=resamples)
-    return 100 * interval.value, 100 * interval.low, 100 * interval.high

@@ -24,6 +24,7 @@ from piaa.training.teachers import Teacher, teacher_named
 from piaa.training.trained import TrainedHead
 
 DEFAULT_HEAD = "class-wise"
+RESAMPLES = 200
 LAST, TEST_MAP = "last", "test-map"
 CHOICES = (LAST, TEST_MAP)
 """Which epoch's head is kept: the last, or the one with the highest test mAP, as much published code does it."""
@@ -159,3 +160,11 @@ def _judge(plan: Plan, test: tuple[Material, Tensor] | None) -> Judge | None:
 def scores_of(trained: TrainedHead, material: Material) -> Tensor:
     """Probabilities N x C of test images."""
     return torch.cat([trained.score(cls, patches) for cls, patches, _ in material.batches()])
+
+
+def mean_ap(scores: Tensor, labels: Tensor, resamples: int = RESAMPLES) -> tuple[float, float | None, float | None]:
+    """mAP in percent with its 95% interval over images; no interval for 0 resamples."""
+    if not resamples:
+        return 100 * metrics.mean_average_precision(scores, labels), None, None
+    interval = metrics.bootstrap_interval(metrics.mean_average_precision, scores, labels, resamples=resamples)
+    return 100 * interval.value, 100 * interval.low, 100 * interval.high
