@@ -64,9 +64,10 @@ def from_dataset(dataset: Dataset, setup: Setup, store: Store, stage: Stage) -> 
         )
         for name, items in (("training", dataset.unlabelled), ("test", dataset.test))
     )
-    known = any(name in dataset.truth.labels for name in train.ids)
-    learnt_from = with_labels(train, dataset.truth, "training", notes) if known else (train, None)
-    return Data(dataset.name, *learnt_from, with_labels(test, dataset.truth, "test", notes), notes)
+    truth: Tensor | None = None
+    if any(name in dataset.truth.labels for name in train.ids):
+        train, truth = with_labels(train, dataset.truth, "training", notes)
+    return Data(dataset.name, train, truth, with_labels(test, dataset.truth, "test", notes), notes)
 
 
 def from_files(
