@@ -56,7 +56,7 @@ def test_a_killed_run_ends_as_one_that_was_not(name: str, tmp_path: Path) -> Non
     assert place.checkpoint is not None
     assert place.checkpoint.is_file()
     resumed = train(plan(name), material, truth, place)
-    torch.testing.assert_close(resumed.run.head.weight, whole.run.head.weight, rtol=0, atol=0)
+    torch.testing.assert_close(resumed.run.network.head.weight, whole.run.network.head.weight, rtol=0, atol=0)
     assert resumed.run.losses == whole.run.losses
     for key, tensor in whole.run.labels.items():
         torch.testing.assert_close(resumed.run.labels[key], tensor, rtol=0, atol=0)
@@ -83,7 +83,7 @@ def test_training_without_labels_needs_no_truth_and_ignores_it() -> None:
     material, truth = small_material(48)
     blind = train(plan("cdul"), material, None)
     shown = train(plan("cdul"), material, 1 - truth)
-    assert torch.equal(blind.run.head.weight, shown.run.head.weight)
+    assert torch.equal(blind.run.network.head.weight, shown.run.network.head.weight)
     with pytest.raises(InputError, match="needs true labels"):
         train(plan("bce-ls"), material, None)
 
@@ -95,14 +95,14 @@ def test_hidden_labels_change_nothing() -> None:
     fewer = torch.where(seen, truth, 0)  # the drawn positive is then the only one, so it is drawn again
     first, second = train(plan("ll-r"), material, truth), train(plan("ll-r"), material, fewer)
     assert torch.equal(first.observed, second.observed)
-    assert torch.equal(first.run.head.weight, second.run.head.weight)
+    assert torch.equal(first.run.network.head.weight, second.run.network.head.weight)
 
 
 def test_test_labels_are_read_only_where_the_published_habit_is_asked_for() -> None:
     (material, truth), test = small_material(48), small_material(48, seed=1)
     last = train(plan("bce-ls"), material, truth, test=test)
     other = train(plan("bce-ls"), material, truth, test=(test[0], 1 - test[1]))
-    assert torch.equal(last.run.head.weight, other.run.head.weight)
+    assert torch.equal(last.run.network.head.weight, other.run.network.head.weight)
     assert (last.run.epoch, last.run.judged) == (PACE.epochs, [])
     chosen = train(plan("bce-ls", choose="test-map"), material, truth, test=test)
     assert len(chosen.run.judged) == PACE.epochs
@@ -144,7 +144,7 @@ def test_features_in_memory_and_computed_anew_are_the_same(monkeypatch: pytest.M
     kept = train(plan("bce-ls"), material, truth)
     monkeypatch.setattr("piaa.training.material.MOST_BYTES", 0)
     anew = train(plan("bce-ls"), material, truth)
-    torch.testing.assert_close(anew.run.head.weight, kept.run.head.weight, rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(anew.run.network.head.weight, kept.run.network.head.weight, rtol=1e-2, atol=1e-3)
 
 
 def test_names_that_do_not_exist_are_answered_with_those_that_do() -> None:

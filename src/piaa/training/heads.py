@@ -51,6 +51,24 @@ class Head(nn.Module):
         return torch.einsum("bck,ck->bc", features, self.weight) + self.bias
 
 
+class Network(nn.Module):
+    """A head, and the backbone below it that learns too; without one it is given what a frozen tower saw.
+
+    Args:
+        head: on k numbers.
+        backbone: images B x 3 x H x W to B x k; None for stored embeddings.
+    """
+
+    def __init__(self, head: Head, backbone: nn.Module | None = None) -> None:
+        super().__init__()
+        self.head, self.backbone = head, backbone
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits B x C, and the features that the head saw: B x C x k or B x 1 x k."""
+        features = inputs if self.backbone is None else self.backbone(inputs)[:, None]
+        return self.head(features), features
+
+
 def whole_image(cls: Tensor, patches: Tensor, prototypes: Tensor) -> Tensor:
     """The [CLS] embedding alone, unit length times the square root of d: N x 1 x d, the same for every class."""
     return _scaled(cls)[:, None]

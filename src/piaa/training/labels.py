@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from piaa.errors import InputError
 from piaa.training import updates
-from piaa.training.heads import Head, Output
-from piaa.training.material import HeadInputs, Material
+from piaa.training.heads import Network, Output
+from piaa.training.material import Inputs, Material
 from piaa.training.objectives import Batch
 from piaa.training.teachers import Teacher, tiles
 
@@ -37,7 +37,7 @@ class Known:
 
     observed: Tensor
     material: Material
-    inputs: HeadInputs
+    inputs: Inputs
     teacher: Teacher | None
     random: torch.Generator
 
@@ -69,7 +69,7 @@ class Update:
     Attributes:
         start: (known, **constants) to the state before training.
         each_batch: (state, batch, output, **constants), after each step of the network.
-        each_epoch: (state, known, head, epoch, **constants), before each epoch.
+        each_epoch: (state, known, network, epoch, **constants), before each epoch.
         learnt: tensors of the state that the loss trains along with the network.
         teaches: needs a teacher whatever the regime.
     """
@@ -145,13 +145,13 @@ def _start_aggregated(known: Known, side: int, threshold: float, sigma: float, r
 
 
 def _align(
-    state: State, known: Known, head: Head, epoch: int, side: int, threshold: float, sigma: float, rounds: int
+    state: State, known: Known, network: Network, epoch: int, side: int, threshold: float, sigma: float, rounds: int
 ) -> None:
     """CDUL: after every `rounds` epochs of the network, one step of the pseudo-labels."""
     if epoch == 0 or epoch % rounds:
         return
     soft = state["soft"]
-    soft.copy_(updates.aligned(soft, probabilities(head, known.inputs, soft.device), sigma))
+    soft.copy_(updates.aligned(soft, probabilities(network, known.inputs, soft.device), sigma))
 
 
 def _start_soft(known: Known) -> State:
@@ -170,7 +170,7 @@ def _start_debiased(known: Known, **_: float) -> State:
 
 
 def _look_closer(
-    state: State, known: Known, head: Head, epoch: int, first: int, last: int, classes: float, keep: float
+    state: State, known: Known, network: Network, epoch: int, first: int, last: int, classes: float, keep: float
 ) -> None:
     """CCD: in some epochs, what the teacher says of the region where a class's activation map peaks.
 
@@ -180,9 +180,9 @@ def _look_closer(
     if not first <= epoch <= last:
         return
     soft, bias, teacher = state["soft"], state["bias"], known.taught
-    p = probabilities(head, known.inputs, soft.device)
+    p = probabilities(network, known.inputs, soft.device)
     cut = p.flatten().topk(max(1, round(classes * len(p)))).values[-1]
-    weight = head.weight[:, -known.material.prototypes.shape[1] :].detach().float().cpu()
+    weight = network.head.weight[:, -known.material.prototypes.shape[1] :].detach().float().cpu()
     for _, patches, rows in known.material.batches(64):
         maps = F.normalize(patches, dim=-1) @ weight.T  # B x M x C
         least, most = maps.amin(dim=1, keepdim=True), maps.amax(dim=1, keepdim=True)
@@ -220,7 +220,7 @@ def _start_sarb(known: Known, prototypes: int, every: int, first: int) -> State:
 
 
 def _find_prototypes(
-    state: State, known: Known, head: Head, epoch: int, prototypes: int, every: int, first: int
+    state: State, known: Known, network: Network, epoch: int, prototypes: int, every: int, first: int
 ) -> None:
     """SARB: k-means of the features of images in which a class was seen; a class with fewer repeats what it has."""
     if epoch < first or (epoch - first) % every:
@@ -241,12 +241,16 @@ def _find_prototypes(
 
 
 @torch.no_grad()
-def probabilities(head: Head, inputs: HeadInputs, device: torch.device | str = "cpu") -> Tensor:
-    """What a head says of all images: N x C, float32, on `device`."""
-    own = head.weight.device
+def probabilities(network: Network, inputs: Inputs, device: torch.device | str = "cpu") -> Tensor:
+    """What a network says of all images: N x C, float32, on `device`."""
+    own = network.head.weight.device
+    learning = network.training
+    network.eval()
     parts = [
-        torch.sigmoid(head(inputs[slice(start, start + 256)].to(own)).float()) for start in range(0, len(inputs), 256)
+        torch.sigmoid(network(inputs[slice(start, start + 256)].to(own))[0].float())
+        for start in range(0, len(inputs), 256)
     ]
+    network.train(learning)
     return torch.cat(parts).to(device)
 
 

@@ -8,6 +8,7 @@ Fabric's own would be pickles.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,19 +18,19 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from piaa.errors import InputError
 from piaa.files import whole_file
 from piaa.jobs import Progress
-from piaa.training.heads import Head, Output
+from piaa.training.heads import Head, Network, Output
 from piaa.training.labels import Known, State, Update, update_named
 from piaa.training.objectives import Batch, loss_named
 from piaa.training.schedules import schedule_of
 from piaa.training.spec import Constants, Method, Pace
 
 ADVICE = "training needs Lightning Fabric: pip install 'piaa[train]'"
-Judge = Callable[[Head], float]
+Judge = Callable[[Network], float]
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,14 @@ class Run:
     """A finished training.
 
     Attributes:
-        head: with the weights of the chosen epoch, on the CPU.
+        network: with the weights of the chosen epoch, on the CPU.
         epoch: that was chosen, from 1.
         losses: mean loss of each epoch.
         judged: what the judge said of each epoch; empty without one.
         labels: N x C soft or hard labels at the end, where the method changes any; by name.
     """
 
-    head: Head
+    network: Network
     epoch: int
     losses: list[float]
     judged: list[float]
@@ -72,7 +73,7 @@ class Run:
 class _Progress:
     """Everything that changes while a run goes on."""
 
-    head: Head
+    network: Network
     optimizer: torch.optim.Optimizer
     state: State
     losses: list[float]
@@ -88,10 +89,11 @@ def fit(
     *,
     pace: Pace | None = None,
     judge: Judge | None = None,
+    backbone: nn.Module | None = None,
     fingerprint: str = "",
     progress: Progress | None = None,
 ) -> Run:
-    """Train a head.
+    """Train a network.
 
     Args:
         method: its parts.
@@ -100,6 +102,7 @@ def fit(
         place: device, precision, checkpoint.
         pace: in place of the method's own for stored embeddings.
         judge: says how good an epoch's head is, the highest is chosen; None: the last epoch, whatever it is.
+        backbone: learns too, below the head; None on stored embeddings.
         fingerprint: a checkpoint of another one is not gone on from.
         progress: called with the epochs done.
 
@@ -108,11 +111,11 @@ def fit(
     """
     place, pace = place or Place(), pace or method.frozen
     fabric = _fabric(place)
-    run = _begin(method, known, seed, pace)
+    run = _begin(method, known, seed, pace, backbone)
     first = _load(run, place, fingerprint) if place.resume else 0
     run.state = {name: tensor.to(fabric.device) for name, tensor in run.state.items()}
     run.optimizer = _optimizer(run, update_named(method.update), pace, run.optimizer.state_dict())
-    run.head, run.optimizer = fabric.setup(run.head, run.optimizer)
+    run.network, run.optimizer = fabric.setup(run.network, run.optimizer)
     for epoch in range(first, pace.epochs):
         run.losses.append(_epoch(fabric, method, known, run, epoch, pace, seed))
         _judge(run, judge)
@@ -133,20 +136,22 @@ def _fabric(place: Place) -> Any:
     return Fabric(accelerator=place.device, devices=1, precision=place.precision)  # type: ignore[arg-type]
 
 
-def _begin(method: Method, known: Known, seed: int, pace: Pace) -> _Progress:
+def _begin(method: Method, known: Known, seed: int, pace: Pace, backbone: nn.Module | None) -> _Progress:
     update = update_named(method.update)
     random = torch.Generator().manual_seed(_seed(seed, -1))
     constants = at_epoch(method.update_constants, 0, pace.epochs)
     state = update.start(replace(known, random=random), **constants)
-    head = Head(known.observed.shape[1], known.inputs.width)
-    run = _Progress(head, torch.optim.SGD(head.parameters()), state, [], [], {})
+    network = Network(Head(known.observed.shape[1], known.inputs.width), backbone)
+    run = _Progress(network, torch.optim.SGD(network.parameters()), state, [], [], {})
     run.optimizer = _optimizer(run, update, pace)
     return run
 
 
 def _optimizer(run: _Progress, update: Update, pace: Pace, state: Any = None) -> torch.optim.Optimizer:
-    """Adam over the head and what the label update trains; with an earlier one's state where given."""
-    groups: list[dict[str, Any]] = [{"params": list(run.head.parameters()), "lr": pace.rate}]
+    """Adam over head, backbone and what the label update trains; with an earlier one's state where given."""
+    groups: list[dict[str, Any]] = [{"params": list(run.network.head.parameters()), "lr": pace.rate * pace.head}]
+    if run.network.backbone is not None:
+        groups.append({"params": list(run.network.backbone.parameters()), "lr": pace.rate})
     if update.learnt:
         for name in update.learnt:
             run.state[name] = run.state[name].detach().requires_grad_()
@@ -164,14 +169,14 @@ def _epoch(fabric: Any, method: Method, known: Known, run: _Progress, epoch: int
     values = at_epoch(method.constants, epoch, pace.epochs)
     moves = at_epoch(method.update_constants, epoch, pace.epochs)
     with torch.no_grad():
-        update.each_epoch(run.state, replace(known, random=random), run.head, epoch, **moves)
+        update.each_epoch(run.state, replace(known, random=random), run.network, epoch, **moves)
+    run.network.train()
     total, observed = 0.0, known.observed.to(fabric.device)
     order = torch.split(torch.randperm(len(known.observed), generator=random), pace.batch)
     for rows in order:
-        features = known.inputs[rows].to(fabric.device)
         here = rows.to(fabric.device)
-        batch = Batch(here, observed[here], run.state, run.head, random)
-        output = Output(run.head(features), features)
+        batch = Batch(here, observed[here], run.state, run.network.head, random)
+        output = Output(*run.network(known.inputs[rows].to(fabric.device)))
         loss = loss_of(output, batch, **values)
         run.optimizer.zero_grad()
         fabric.backward(loss)
@@ -193,22 +198,22 @@ def at_epoch(constants: Constants, epoch: int, epochs: int) -> dict[str, Any]:
 def _judge(run: _Progress, judge: Judge | None) -> None:
     if judge is None:
         return
-    run.judged.append(judge(run.head))
+    run.judged.append(judge(run.network))
     if run.judged[-1] > max(run.judged[:-1], default=float("-inf")):
-        run.best = {name: tensor.detach().cpu().clone() for name, tensor in _plain(run.head).state_dict().items()}
+        run.best = {name: tensor.detach().cpu().clone() for name, tensor in _plain(run.network).state_dict().items()}
 
 
 def _finished(run: _Progress, pace: Pace) -> Run:
-    head = Head(*run.head.weight.shape)
-    last = {name: tensor.detach().cpu() for name, tensor in _plain(run.head).state_dict().items()}
-    head.load_state_dict(run.best or last)
+    network = copy.deepcopy(_plain(run.network)).cpu().eval()
+    last = {name: tensor.detach().cpu() for name, tensor in _plain(run.network).state_dict().items()}
+    network.load_state_dict(run.best or last)
     chosen = run.judged.index(max(run.judged)) + 1 if run.judged else len(run.losses)
-    return Run(head, chosen, run.losses, run.judged, {n: t.detach().cpu() for n, t in run.state.items()})
+    return Run(network, chosen, run.losses, run.judged, {n: t.detach().cpu() for n, t in run.state.items()})
 
 
-def _plain(head: Any) -> Head:
-    """The head inside Fabric's wrapper."""
-    inner: Head = getattr(head, "module", head)
+def _plain(network: Any) -> Network:
+    """The network inside Fabric's wrapper."""
+    inner: Network = getattr(network, "module", network)
     return inner
 
 
@@ -217,7 +222,7 @@ def _seed(seed: int, epoch: int) -> int:
 
 
 def _save(run: _Progress, path: Path, epochs: int, fingerprint: str) -> None:
-    tensors = {f"head.{name}": tensor for name, tensor in _plain(run.head).state_dict().items()}
+    tensors = {f"network.{name}": tensor for name, tensor in _plain(run.network).state_dict().items()}
     tensors |= {f"state.{name}": tensor for name, tensor in run.state.items()}
     tensors |= {f"best.{name}": tensor for name, tensor in run.best.items()}
     for number, entries in run.optimizer.state_dict()["state"].items():
@@ -239,7 +244,7 @@ def _load(run: _Progress, place: Place, fingerprint: str) -> int:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         if plain["fingerprint"] != fingerprint:
             raise InputError(f"{path}: of another run (other images, labels or settings); delete it to start anew")
-        run.head.load_state_dict({n: t for n, t in _part(tensors, "head").items()})
+        run.network.load_state_dict(_part(tensors, "network"))
         run.state = _part(tensors, "state")
         run.best, run.losses, run.judged = _part(tensors, "best"), plain["losses"], plain["judged"]
         entries: dict[int, dict[str, Tensor]] = {}

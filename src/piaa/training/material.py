@@ -83,6 +83,22 @@ def material_of(embeddings: Embeddings, prototypes: Tensor, names: Sequence[str]
     )
 
 
+class Inputs(Protocol):
+    """What a network is given of each image, by row: `HeadInputs`, or images for a backbone.
+
+    Attributes:
+        width: k, numbers that a head sees.
+    """
+
+    width: int
+
+    def __getitem__(self, rows: Tensor | slice) -> Tensor:
+        """Of a batch."""
+
+    def __len__(self) -> int:
+        """Images."""
+
+
 class HeadInputs:
     """What a head sees of each image, by row: kept in half precision where it fits, else computed when asked for.
 

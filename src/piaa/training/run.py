@@ -14,10 +14,10 @@ from piaa.engine import digest
 from piaa.errors import InputError
 from piaa.evaluation import metrics
 from piaa.jobs import Progress
-from piaa.training.heads import Head
+from piaa.training.heads import Network
 from piaa.training.labels import Known, probabilities, update_named
 from piaa.training.loop import Judge, Place, Run, fit
-from piaa.training.material import HeadInputs, Material
+from piaa.training.material import HeadInputs, Inputs, Material
 from piaa.training.regimes import observe, read_observed, write_observed
 from piaa.training.spec import Method, Pace
 from piaa.training.teachers import Teacher, teacher_named
@@ -83,7 +83,7 @@ def train(
     place: Place | None = None,
     *,
     test: tuple[Material, Tensor] | None = None,
-    inputs: HeadInputs | None = None,
+    inputs: Inputs | None = None,
     teacher: Teacher | None = None,
     settings: dict[str, Any] | None = None,
     progress: Progress | None = None,
@@ -127,7 +127,7 @@ def train(
         "method": plan.method.name, "regime": regime, "teacher": name, "seed": plan.seed, "epoch": run.epoch,
         "choose": plan.choose, **(settings or {}),
     }  # fmt: skip
-    trained = TrainedHead(run.head, plan.head, material.prototypes, material.names, about)
+    trained = TrainedHead(run.network.head, plan.head, material.prototypes, material.names, about)
     return Outcome(trained, run, observed, regime, name, time.monotonic() - started)
 
 
@@ -151,8 +151,8 @@ def _judge(plan: Plan, test: tuple[Material, Tensor] | None) -> Judge | None:
         raise InputError(f"--choose-epoch {TEST_MAP} needs test images with labels; give --test-truth or a data set")
     inputs, labels = HeadInputs(test[0], plan.head), test[1]
 
-    def judge(head: Head) -> float:
-        return float(metrics.mean_average_precision(probabilities(head, inputs), labels))
+    def judge(network: Network) -> float:
+        return float(metrics.mean_average_precision(probabilities(network, inputs), labels))
 
     return judge
 
