@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from piaa.engine import digest
 from piaa.errors import InputError
@@ -56,24 +56,35 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Learnt:
     """A finished run.
 
     Attributes:
-        trained: the head.
-        run: its epochs.
+        run: its epochs, and the network.
         observed: N x C labels that training saw, a teacher's among them.
         regime: that was used.
         teacher: that was used; empty for none.
         seconds: training alone, without encoding.
+        about: JSON values: method, regime, teacher, seed, the chosen epoch and how it was chosen.
     """
 
-    trained: TrainedHead
     run: Run
     observed: Tensor
     regime: str
     teacher: str
     seconds: float
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome(Learnt):
+    """A finished run on stored embeddings.
+
+    Attributes:
+        trained: the head.
+    """
+
+    trained: TrainedHead
 
 
 def train(
@@ -88,7 +99,7 @@ def train(
     settings: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Draw labels by the regime, ask the teacher where one is needed, train.
+    """Draw labels by the regime, ask the teacher where one is needed, train a head on stored embeddings.
 
     Args:
         plan: what to train.
@@ -105,6 +116,28 @@ def train(
         InputError: a name that does not exist, truth that is missing, or a problem of `loop.fit`.
         LabelError: stored labels of another run.
     """
+    judge = _judge(plan, test)
+    given = inputs if inputs is not None else HeadInputs(material, plan.head)
+    learnt = learn(plan, material, truth, given, place, judge=judge, teacher=teacher, progress=progress)
+    about = {**learnt.about, **(settings or {})}
+    trained = TrainedHead(learnt.run.network.head, plan.head, material.prototypes, material.names, about)
+    return Outcome(**vars(learnt), trained=trained)
+
+
+def learn(
+    plan: Plan,
+    material: Material,
+    truth: Tensor | None,
+    inputs: Inputs,
+    place: Place | None = None,
+    *,
+    judge: Judge | None = None,
+    teacher: Teacher | None = None,
+    backbone: nn.Module | None = None,
+    mark: str = "",
+    progress: Progress | None = None,
+) -> Learnt:
+    """As `train`, whatever the network is given; `mark` tells runs of different backbones apart."""
     started = time.monotonic()
     regime = plan.regime or plan.method.regime
     if plan.choose not in CHOICES:
@@ -118,17 +151,19 @@ def train(
         teacher, name = None, ""
     if regime == "none" and teacher is not None:
         observed = torch.where(teacher.positives, 1, observed).to(torch.int8)
-    inputs = inputs if inputs is not None else HeadInputs(material, plan.head)
     known = Known(observed, material, inputs, teacher, torch.Generator())
-    mark = digest(vars(plan.method), plan.head, plan.seed, plan.choose, str(plan.pace), name, observed, material.ids)
-    judge = _judge(plan, test)
-    run = fit(plan.method, known, plan.seed, place, pace=plan.pace, judge=judge, fingerprint=mark, progress=progress)
+    fingerprint = digest(
+        vars(plan.method), plan.head, plan.seed, plan.choose, str(plan.pace), name, mark, observed, material.ids
+    )
+    run = fit(
+        plan.method, known, plan.seed, place, pace=plan.pace, judge=judge, backbone=backbone, fingerprint=fingerprint,
+        progress=progress,
+    )  # fmt: skip
     about = {
         "method": plan.method.name, "regime": regime, "teacher": name, "seed": plan.seed, "epoch": run.epoch,
-        "choose": plan.choose, **(settings or {}),
+        "choose": plan.choose,
     }  # fmt: skip
-    trained = TrainedHead(run.network.head, plan.head, material.prototypes, material.names, about)
-    return Outcome(trained, run, observed, regime, name, time.monotonic() - started)
+    return Learnt(run, observed, regime, name, time.monotonic() - started, about)
 
 
 def _observed(plan: Plan, regime: str, material: Material, truth: Tensor | None) -> Tensor:
