@@ -12,6 +12,7 @@ from piaa.cli.main import app
 from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder, write_scene_truth
 from piaa.training import METHODS
+from piaa.training.backbones import TrainedNetwork
 from piaa.training.trained import TrainedHead
 
 pytest.importorskip("lightning_fabric")
@@ -77,6 +78,21 @@ def test_no_label_is_needed_where_a_teacher_gives_them(world: Path) -> None:
     assert TrainedHead.load(world / "c.head").settings["teacher"] == "piaa"
 
 
+def test_a_backbone_is_trained_end_to_end(world: Path) -> None:
+    out, report = world / "n.safetensors", world / "n.json"
+    printed = run(
+        *given(world)[:-4], "--epochs", "1", "--method", "distil", "--backbone", "test_resnet", "--backbone-size", "32",
+        "--backbone-weights", "random", "--out", out, "--report", report,
+    )  # fmt: skip
+    network = TrainedNetwork.load(out)
+    assert (network.backbone, network.settings["teacher"], network.settings["weights"]) == (
+        "test_resnet",
+        "piaa",
+        "random",
+    )
+    assert f"{json.loads(report.read_text())['map']:.1f}" in printed
+
+
 def test_the_list_names_every_method() -> None:
     assert set(METHODS) <= set(run("--list").replace("│", " ").split())
 
@@ -87,6 +103,7 @@ def test_the_list_names_every_method() -> None:
         ([], "name a method and a file"),
         (["--method", "best", "--out", "x"], "choose one of"),
         (["--method", "gr", "--out", "x"], "give --images and --labels, or a --dataset"),
+        (["--method", "gr", "--out", "x", "--export", "x.onnx"], "name one with --backbone"),
         (["--method", "gr", "--out", "no/such/x"], "does not exist"),
         (["--method", "gr", "--out", "x", "--dataset", "imagenet"], "no data set is called"),
     ],

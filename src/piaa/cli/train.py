@@ -11,11 +11,7 @@ from piaa.cli import options
 from piaa.cli.console import console, output, progress_bars, show_note, show_weights, shows_errors
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from piaa.training.data import Data
-    from piaa.training.material import Material
-    from piaa.training.run import Outcome
+    from piaa.training.spec import Method, Pace
 
 ROOT = Path(".piaa")
 
@@ -53,6 +49,14 @@ def train(
     choose_epoch: Annotated[
         str, typer.Option(help="last, or test-map: the published habit of looking at the test labels, marked as such.")
     ] = "last",
+    backbone: Annotated[
+        str, typer.Option(help="Train this timm backbone end to end, such as resnet50, in place of a head alone.")
+    ] = "",
+    backbone_weights: Annotated[
+        str, typer.Option(help="imagenet, random (a trial), or a safetensors file.")
+    ] = "imagenet",
+    backbone_size: Annotated[int, typer.Option(min=32, help="Pixels of a side for the backbone.")] = 448,
+    export: Annotated[Path | None, typer.Option(help="Also write the backbone as ONNX, for edge devices.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write all numbers to this JSON file.")] = None,
     features: Annotated[Path, typer.Option(help="Folder of stored embeddings.")] = ROOT / "features",
     seed: options.Seed = 7,
@@ -76,17 +80,19 @@ def train(
     from piaa.files import check_place, write_json
     from piaa.setups import setup_of
     from piaa.training.data import from_dataset, from_files
+    from piaa.training.job import EndToEnd, train_job
     from piaa.training.loop import Place
     from piaa.training.run import Plan
-    from piaa.training.run import train as run
     from piaa.training.spec import read_method
 
     if not method or out is None:
         raise InputError("name a method and a file: piaa train --method NAME --out FILE (piaa train --list names them)")
     chosen = read_method(method)
-    for path in (out, report):
-        if path:
-            check_place(path)
+    if export and not backbone:
+        raise InputError("--export writes a backbone; name one with --backbone")
+    end_to_end = EndToEnd(backbone, backbone_weights, backbone_size, export) if backbone else None
+    for path in filter(None, (out, report, export)):
+        check_place(path)
     setup = setup_of(
         (model, pretrained), front_end=front_end, image_size=options.parse_size(image_size), resize=resize,
         device=device, precision=precision, engine="eager", batch_size=batch_size,
@@ -100,14 +106,12 @@ def train(
             found = from_files(images, labels, truth, (test_images, test_truth), setup, store, stage)
         for note in found.notes:
             show_note(note)
-        chosen = chosen.on(recipe_for or found.name)
-        plan = Plan(chosen, regime, pseudo_labels, head, seed, choose_epoch, drawn_labels, _pace(chosen, epochs))
+        plan = Plan(
+            chosen.on(recipe_for or found.name), regime, pseudo_labels, head, seed, choose_epoch, drawn_labels,
+            _pace(chosen, epochs, end_to_end is not None),
+        )  # fmt: skip
         place = Place(_accelerator(device), checkpoint=out.with_name(out.name + ".partial"), resume=resume)
-        outcome = run(
-            plan, found.train, found.truth, place, test=found.test, settings=setup.describe(), progress=stage("epochs")
-        )
-    outcome.trained.save(out)
-    numbers = _numbers(outcome, found)
+        numbers = train_job(plan, found, out, place, setup.describe(), end_to_end, stage("epochs"))
     _show(numbers)
     console.print(f"written: {out}", markup=False, highlight=False)
     if report:
@@ -121,43 +125,14 @@ def _open(name: str, data: Path | None, seed: int, limit: int, stage: Any) -> An
     return dataset
 
 
-def _pace(method: Any, epochs: int) -> Any:
+def _pace(method: Method, epochs: int, end_to_end: bool) -> Pace | None:
     from dataclasses import replace
 
-    return replace(method.frozen, epochs=epochs) if epochs else None
+    return replace(method.published if end_to_end else method.frozen, epochs=epochs) if epochs else None
 
 
 def _accelerator(device: str) -> str:
     return "gpu" if device == "cuda" else device
-
-
-def _numbers(outcome: Outcome, found: Data) -> dict[str, Any]:
-    """What was trained, how, and, where there are test images, how good it is."""
-    plain = {
-        **outcome.trained.settings, "train_images": len(found.train), "losses": outcome.run.losses,
-        "seconds": round(outcome.seconds, 2), "test_map_by_epoch": outcome.run.judged,
-    }  # fmt: skip
-    if found.test is None:
-        return plain
-    return plain | measured(outcome, *found.test)
-
-
-def measured(outcome: Outcome, material: Material, labels: Tensor) -> dict[str, Any]:
-    """The metrics of `piaa eval`, of a trained head: mAP with its interval, F1 at 0.5 and of the three best."""
-    from dataclasses import asdict
-
-    from piaa.evaluation import metrics
-    from piaa.training.run import mean_ap, scores_of
-
-    scores = scores_of(outcome.trained, material)
-    value, low, high = mean_ap(scores, labels)
-    choices = {"f1_at_half": scores >= 0.5, "f1_top3": metrics.top_k_decisions(scores)}
-    each = (100 * metrics.average_precision(scores, labels)).tolist()
-    return {
-        "test_images": len(labels), "map": value, "low": low, "high": high,
-        **{k: {n.rstrip("_"): 100 * v for n, v in asdict(metrics.f1(c, labels)).items()} for k, c in choices.items()},
-        "ap": dict(zip(material.names, each, strict=True)),
-    }  # fmt: skip
 
 
 def _show(numbers: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ class Data:
         train: embeddings.
         truth: N x C of 0 and 1; None where no labels were given.
         test: embeddings and labels of test images; None where there are none.
+        items: images of both splits, for a backbone.
         notes: what a user should know.
     """
 
@@ -47,6 +48,7 @@ class Data:
     train: Material
     truth: Tensor | None
     test: tuple[Material, Tensor] | None
+    items: tuple[list[Item], list[Item]]
     notes: list[str] = field(default_factory=list)
 
 
@@ -67,7 +69,8 @@ def from_dataset(dataset: Dataset, setup: Setup, store: Store, stage: Stage) -> 
     truth: Tensor | None = None
     if any(name in dataset.truth.labels for name in train.ids):
         train, truth = with_labels(train, dataset.truth, "training", notes)
-    return Data(dataset.name, train, truth, with_labels(test, dataset.truth, "test", notes), notes)
+    items = (dataset.unlabelled, dataset.test)
+    return Data(dataset.name, train, truth, with_labels(test, dataset.truth, "test", notes), items, notes)
 
 
 def from_files(
@@ -95,15 +98,18 @@ def from_files(
     tested = None if test[1] is None else read_truth(test[1], names)
     prototypes = text_prototypes(setup.model, classes).cpu()
     notes: list[str] = []
-    stored = store.get(setup, list(iterate(images)), stage("encoding training images"))
+    learnt_from = list(iterate(images))
+    stored = store.get(setup, learnt_from, stage("encoding training images"))
     train, targets = _embedded(stored, prototypes, names, "training", notes), None
     if known is not None:
         train, targets = with_labels(train, known, "training", notes)
     if tested is None:
-        return Data("", train, targets, None, notes)
-    stored = store.get(setup, list(iterate(test[0])), stage("encoding test images"))
+        return Data("", train, targets, None, (learnt_from, []), notes)
+    measured_on = list(iterate(test[0]))
+    stored = store.get(setup, measured_on, stage("encoding test images"))
     material = _embedded(stored, prototypes, names, "test", notes)
-    return Data("", train, targets, with_labels(material, tested, "test", notes), notes)
+    known_test = with_labels(material, tested, "test", notes)
+    return Data("", train, targets, known_test, (learnt_from, measured_on), notes)
 
 
 def _embedded(stored: Embeddings, prototypes: Tensor, names: Sequence[str], split: str, notes: list[str]) -> Material:
