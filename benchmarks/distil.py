@@ -2,8 +2,9 @@
 
     python benchmarks/distil.py --seeds 51 52 53 --out docs/bench/distil.json
 
-PIAA learns from the images of a seed, labels them, and heads learn from those labels; the same heads learn from CLIP's
-for comparison, and one from all true labels as an upper mark. Differences to PIAA are paired over test images.
+PIAA learns from the images of a seed, labels them, and heads learn from those labels; two of them learn from CLIP's
+for comparison, and one from all true labels as an upper mark. Differences to PIAA are paired over test images. Rates,
+epochs and the sum of the two were chosen on seed 1. Numbers are written after each seed.
 """
 
 from __future__ import annotations
@@ -25,21 +26,23 @@ from piaa.training.run import Plan, scores_of, train
 from piaa.training.spec import read_method
 from piaa.training.teachers import learn_piaa, piaa_teacher, teacher_named
 
-STUDENTS = ("distil", "cdul", "ccd", "role", "gr", "naive-an")
+STUDENTS = {"piaa": ("distil", "cdul", "ccd", "role", "gr"), "clip": ("ccd", "role")}
 RESAMPLES = 500
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[51, 52, 53])
-    parser.add_argument("--images", type=int, default=2000, help="of each split")
+    parser.add_argument("--images", type=int, default=1000, help="of each split")
     parser.add_argument("--root", type=Path, default=Path(".piaa/scenes"), help="where scenes are drawn")
     parser.add_argument("--out", type=Path, default=None, help="write all numbers to this JSON file")
     arguments = parser.parse_args()
-    runs = [measure(draw_scenes(seed, arguments.images, arguments.root), seed) for seed in arguments.seeds]
+    runs = []
+    for seed in arguments.seeds:
+        runs.append(measure(draw_scenes(seed, arguments.images, arguments.root), seed))
+        if arguments.out:
+            arguments.out.write_text(json.dumps({"images": arguments.images, "runs": runs}, indent=1) + "\n")
     show(runs)
-    if arguments.out:
-        arguments.out.write_text(json.dumps({"images": arguments.images, "runs": runs}, indent=1) + "\n")
 
 
 def measure(scenes: Scenes, seed: int) -> dict[str, Any]:
@@ -50,14 +53,14 @@ def measure(scenes: Scenes, seed: int) -> dict[str, Any]:
     rows: dict[str, dict[str, float]] = {"PIAA": {"map": 100 * mean_average_precision(piaa, scenes.labels)}}
     scores = {}
     for teacher, labels in teachers.items():
-        for name in STUDENTS:
+        for name in STUDENTS[teacher]:
             plan = Plan(read_method(name).on("scenes"), "none", teacher, seed=seed)
             outcome = train(plan, scenes.train, None, inputs=scenes.head_inputs(plan.head), teacher=labels)
             scores[f"{name} on {teacher}'s labels"] = scores_of(outcome.trained, scenes.test)
     plan = Plan(read_method("bce-ls"), seed=seed)
     outcome = train(plan, scenes.train, scenes.truth, inputs=scenes.head_inputs(plan.head))
     scores["all true labels (upper mark)"] = scores_of(outcome.trained, scenes.test)
-    scores["PIAA and distil together"] = together(piaa, scores["distil on piaa's labels"])
+    scores["PIAA and gr together"] = together(piaa, scores["gr on piaa's labels"])
     for name, value in scores.items():
         rows[name] = against(value, piaa, scenes.labels)
         print(seed, name, {key: round(number, 3) for key, number in rows[name].items()}, flush=True)
@@ -65,9 +68,9 @@ def measure(scenes: Scenes, seed: int) -> dict[str, Any]:
 
 
 def together(first: Tensor, second: Tensor) -> Tensor:
-    """The sum of log-odds, the head's at half weight (chosen on seed 1)."""
+    """The sum of log-odds."""
     odds = [torch.logit(scores.double().clamp(1e-6, 1 - 1e-6)) for scores in (first, second)]
-    return torch.sigmoid(odds[0] + odds[1] / 2)
+    return torch.sigmoid(odds[0] + odds[1])
 
 
 def against(scores: Tensor, piaa: Tensor, labels: Tensor) -> dict[str, float]:

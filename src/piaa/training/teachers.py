@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from piaa.errors import InputError
+from piaa.method.agreement import WEIGHTINGS
 from piaa.method.evidence import Evidence
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import get_recipe
@@ -78,7 +79,10 @@ def learn_piaa(material: Material, recipe: str = "default") -> PatchClassifier:
     result = evidence.learn(prototypes, chosen)
     scales = evidence.scales(result.weight, result.bias, prototypes, chosen)
     learnt = PatchClassifier(result.weight, result.bias, prototypes, scales, chosen.alpha, chosen.aggregator)
-    return learnt.with_learnt_thresholds(evidence.sample.cls, evidence.sample.patches, DEFAULT_RULE)
+    cls, patches = evidence.sample.cls, evidence.sample.patches
+    if cls is not None and patches is not None:
+        learnt = WEIGHTINGS[chosen.weighting](learnt, cls, patches)
+    return learnt.with_learnt_thresholds(cls, patches, DEFAULT_RULE)
 
 
 TEACHERS: dict[str, Callable[[Material], Teacher]] = {"clip": clip_teacher, "piaa": piaa_teacher}
