@@ -139,6 +139,15 @@ def test_a_trained_head_comes_back_whole_and_knows_no_batch(head: str, tmp_path:
         TrainedHead.load(tmp_path / "other.safetensors")
 
 
+def test_mixed_precision_trains_the_same_in_the_main() -> None:
+    material, truth = small_material(48)
+    exact = train(plan("gr"), material, truth).run
+    mixed = train(plan("gr"), material, truth, Place(precision="bf16-mixed")).run
+    assert mixed.network.head.weight.dtype == torch.float32
+    assert not torch.equal(mixed.network.head.weight, exact.network.head.weight)
+    assert mixed.losses == pytest.approx(exact.losses, rel=0.05)
+
+
 def test_features_in_memory_and_computed_anew_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     material, truth = small_material(32)
     kept = train(plan("bce-ls"), material, truth)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from piaa.training.spec import Method, Pace
 
 ROOT = Path(".piaa")
+MIXED = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
+"""`--precision` to Fabric's word for it: weights stay in float32."""
 
 
 @shows_errors
@@ -110,7 +112,8 @@ def train(
             chosen.on(recipe_for or found.name), regime, pseudo_labels, head, seed, choose_epoch, drawn_labels,
             _pace(chosen, epochs, end_to_end is not None),
         )  # fmt: skip
-        place = Place(_accelerator(device), checkpoint=out.with_name(out.name + ".partial"), resume=resume)
+        partial = out.with_name(out.name + ".partial")
+        place = Place(_accelerator(device), MIXED.get(precision, "32-true"), partial, resume)
         numbers = train_job(plan, found, out, place, setup.describe(), end_to_end, stage("epochs"))
     _show(numbers)
     console.print(f"written: {out}", markup=False, highlight=False)
