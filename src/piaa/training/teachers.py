@@ -79,10 +79,10 @@ def learn_piaa(material: Material, recipe: str = "default") -> PatchClassifier:
     result = evidence.learn(prototypes, chosen)
     scales = evidence.scales(result.weight, result.bias, prototypes, chosen)
     learnt = PatchClassifier(result.weight, result.bias, prototypes, scales, chosen.alpha, chosen.aggregator)
-    cls, patches = evidence.sample.cls, evidence.sample.patches
-    if cls is not None and patches is not None:
-        learnt = WEIGHTINGS[chosen.weighting](learnt, cls, patches)
-    return learnt.with_learnt_thresholds(cls, patches, DEFAULT_RULE)
+    sample = evidence.sample.cls, evidence.sample.patches
+    if sample[0] is not None and sample[1] is not None:
+        learnt = WEIGHTINGS[chosen.weighting](learnt, sample[0], sample[1])
+    return learnt.with_learnt_thresholds(*sample, DEFAULT_RULE)
 
 
 TEACHERS: dict[str, Callable[[Material], Teacher]] = {"clip": clip_teacher, "piaa": piaa_teacher}
