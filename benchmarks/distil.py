@@ -21,6 +21,7 @@ from rich.table import Table
 from torch import Tensor
 
 from piaa.evaluation.metrics import compare, mean_average_precision
+from piaa.experiments.features import FeatureStore
 from piaa.training.on_scenes import Scenes, draw_scenes
 from piaa.training.run import Plan, scores_of, train
 from piaa.training.spec import read_method
@@ -35,11 +36,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[51, 52, 53])
     parser.add_argument("--images", type=int, default=1000, help="of each split")
     parser.add_argument("--root", type=Path, default=Path(".piaa/scenes"), help="where scenes are drawn")
+    parser.add_argument("--features", type=Path, default=Path(".piaa/features"), help="where embeddings are kept")
     parser.add_argument("--out", type=Path, default=None, help="write all numbers to this JSON file")
     arguments = parser.parse_args()
-    runs = []
+    runs, store = [], FeatureStore(arguments.features)
     for seed in arguments.seeds:
-        runs.append(measure(draw_scenes(seed, arguments.images, arguments.root), seed))
+        runs.append(measure(draw_scenes(seed, arguments.images, arguments.root, store), seed))
         if arguments.out:
             arguments.out.write_text(json.dumps({"images": arguments.images, "runs": runs}, indent=1) + "\n")
     show(runs)

@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from piaa.experiments.features import FeatureStore
 from piaa.experiments.paper import paper_figures
 from piaa.training import METHODS, evaluate_on_scenes
 from piaa.training.on_scenes import draw_scenes
@@ -32,11 +33,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000, help="of each split")
     parser.add_argument("--heads", nargs="+", default=["class-wise", "cls"])
     parser.add_argument("--root", type=Path, default=Path(".piaa/scenes"), help="where scenes are drawn")
+    parser.add_argument("--features", type=Path, default=Path(".piaa/features"), help="where embeddings are kept")
     parser.add_argument("--out", type=Path, default=None, help="write all numbers to this JSON file")
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
+    store = FeatureStore(arguments.features)
     for seed in arguments.seeds:
-        scenes = draw_scenes(seed, arguments.images, arguments.root)
+        scenes = draw_scenes(seed, arguments.images, arguments.root, store)
         learnt = learn_piaa(scenes.train)
         piaa = torch.cat([learnt.score(cls, patches) for cls, patches, _ in scenes.test.batches()])
         value, low, high = mean_ap(piaa, scenes.labels)
@@ -46,9 +49,9 @@ def main() -> None:
                 found = evaluate_on_scenes(name, seed, scenes=scenes, head=head)
                 rows.append({key: value for key, value in found.items() if key != "scores"})
                 print(seed, head, name, f"{found['map']:.1f}", f"{found['train_seconds']:.1f} s", flush=True)
+        if arguments.out:
+            arguments.out.write_text(json.dumps({"images": arguments.images, "rows": rows}, indent=1) + "\n")
     show(rows, arguments.heads)
-    if arguments.out:
-        arguments.out.write_text(json.dumps({"images": arguments.images, "rows": rows}, indent=1) + "\n")
 
 
 def show(rows: list[dict[str, Any]], heads: list[str]) -> None:

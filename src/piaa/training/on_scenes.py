@@ -14,6 +14,7 @@ from torch import Tensor
 
 from piaa.datasets import Dataset, open_dataset
 from piaa.setups import TRAINED, setup_of
+from piaa.training.data import Store
 from piaa.training.embedding import embed
 from piaa.training.loop import Place
 from piaa.training.material import Embeddings, HeadInputs, Material, material_of
@@ -61,15 +62,27 @@ def scenes_of(
 
 
 @lru_cache(maxsize=1)
-def draw_scenes(seed: int, images: int = IMAGES, root: Path = Path(".piaa/scenes")) -> Scenes:
-    """Draw and encode scenes of a seed, `images` of each split; the last ones asked for are kept in memory."""
+def draw_scenes(
+    seed: int, images: int = IMAGES, root: Path = Path(".piaa/scenes"), store: Store | None = None
+) -> Scenes:
+    """Draw and encode scenes of a seed, `images` of each split; the last ones asked for are kept in memory.
+
+    Args:
+        seed: of the scenes.
+        images: of each split.
+        root: where they are drawn.
+        store: of embeddings, where they are to be kept on disk.
+    """
     dataset = open_dataset("scenes", root / f"seed-{seed}-{images}", seed=seed, unlabelled=images, test=images)
     setup = setup_of(
         (EMBEDDED, None), front_end=None, image_size=TRAINED, resize=None, device="auto", precision="auto",
         engine="eager", batch_size=0,
     )  # fmt: skip
     prototypes = text_prototypes(setup.model, parse_labels(dataset.label_names))
-    return scenes_of(dataset, embed(setup, dataset.unlabelled), embed(setup, dataset.test), prototypes)
+    train, test = (
+        store.get(setup, items) if store else embed(setup, items) for items in (dataset.unlabelled, dataset.test)
+    )
+    return scenes_of(dataset, train, test, prototypes)
 
 
 def evaluate_on_scenes(
