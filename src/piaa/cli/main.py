@@ -12,7 +12,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from piaa.cli import bench, compare, console, datasets, demo, evaluate, exchange, explain, fit, models, reproduce, tag
+from piaa.cli import (
+    bench,
+    compare,
+    console,
+    datasets,
+    demo,
+    evaluate,
+    exchange,
+    explain,
+    fit,
+    models,
+    reproduce,
+    tag,
+    train,
+)
 from piaa.cli.allocator import keep_freed_memory
 
 EVERYWHERE = {"--extension": True, "--quiet": False, "-q": False, "--verbose": False, "-v": False}
@@ -57,6 +71,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "models": models.models,
     "demo": demo.demo,
     "bench": bench.bench,
+    "train": train.train,
     "reproduce": reproduce.reproduce,
     "report": reproduce.report,
 }
