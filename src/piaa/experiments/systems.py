@@ -1,7 +1,8 @@
 """Table 1 line by line: each system is a function of a job that gives scores and seconds; a finished line is stored.
 
 A line of `specs/table1.toml` names its system by `method`. What that is, `system_of` says: a part of PIAA, a method of
-`piaa.baselines.METHODS`, or an entry of `SYSTEMS`, where rooms that train something put theirs:
+`piaa.baselines.METHODS`, one of `piaa.training.METHODS` (a head on the embeddings that the other lines have too), or an
+entry of `SYSTEMS`:
 
     SYSTEMS["role"] = lambda job: System(scores, learning_seconds, test_seconds)
 
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from piaa import baselines
+from piaa import baselines, training
 from piaa.baselines import Method, OnEmbeddings
 from piaa.errors import ImageError, InputError
 from piaa.evaluation import metrics
@@ -48,12 +49,12 @@ class System:
 
 SystemRunner = Callable[[Job], System]
 SYSTEMS: dict[str, SystemRunner] = {}
-"""Systems that are neither PIAA's parts nor in `piaa.baselines.METHODS`, by the `method` of their line."""
+"""Systems that are in no other table, by the `method` of their line."""
 
 
 def is_system(name: str) -> bool:
     """Whether a line may name it."""
-    return name in METHODS or name in baselines.METHODS or name in SYSTEMS
+    return any(name in table for table in (METHODS, baselines.METHODS, training.METHODS, SYSTEMS))
 
 
 def system_of(name: str) -> SystemRunner:
@@ -68,7 +69,9 @@ def system_of(name: str) -> SystemRunner:
         return lambda job: measure_method(job, baselines.METHODS[name])
     if name in METHODS:
         return lambda job: _part_of_piaa(job, name)
-    known = ", ".join([*METHODS, *baselines.METHODS, *SYSTEMS])
+    if name in training.METHODS:
+        return lambda job: measure_trained(job, name)
+    known = ", ".join([*METHODS, *baselines.METHODS, *training.METHODS, *SYSTEMS])
     raise InputError(f"no system is called {name!r}; choose one of: {known}")
 
 
@@ -111,6 +114,27 @@ def measure_method(job: Job, method: Method) -> System:
     learnt = method.learn(rows, words) if method.transductive else learnt
     scores = method.score(rows, words, learnt)
     return System(scores, seconds, test_seconds + time.monotonic() - begin)
+
+
+def measure_trained(job: Job, name: str) -> System:
+    """Train a method of `piaa.training.METHODS` on the job's images to learn from, and score its test images.
+
+    Its regime decides which of their labels it sees; labels of the test images are for measuring. The seed of the
+    scenes is that of the training.
+
+    Raises:
+        InputError: where the labels of an image are not known.
+    """
+    from piaa.training.on_scenes import scenes_of
+
+    train, test, truth = job.unlabelled, job.test, job.dataset.truth
+    unknown = [image for part in (train, test) for image in part.ids if image not in truth.labels]
+    if unknown:
+        raise InputError(f"{job.dataset.name}: {len(unknown)} images have no labels, the first: {unknown[0]}")
+    scenes = scenes_of(job.dataset, train, test, job.prototypes)
+    found = training.evaluate_on_scenes(name, job.dataset.seed or 0, scenes=scenes, resamples=0)
+    learning = train.seconds + float(found["train_seconds"])
+    return System(found["scores"][job.known[0]], learning, test.seconds + float(found["test_seconds"]))
 
 
 def _observed(
