@@ -144,6 +144,14 @@ def test_sparc_as_published_is_sparc_learnt_from_the_same_images(world: Path) ->
     torch.testing.assert_close(found[0]["sparc"], found[1]["sparc-published"], atol=1e-4, rtol=1e-4)
 
 
+def test_sparc_says_what_it_cannot_learn_from() -> None:
+    same = [render(sample_scene(5, "test", 0), (96, 96))] * 3
+    with pytest.raises(InputError, match="give more images that differ"):
+        Recognizer(NAMES, method="sparc").fit(same)
+    with pytest.raises(InputError, match="2 images and 2 classes"):
+        Recognizer(NAMES, method="sparc").fit(same[:1])
+
+
 def test_constants_come_back_from_the_file(tmp_path: Path) -> None:
     changed = TagClip("tagclip", "TagCLIP", "clip", TagClipSettings(recheck=0.25, together=3), images_together=2)
     fitted(changed, templates="a {}").save(tmp_path / "x.piaa")
