@@ -64,6 +64,16 @@ def test_train_measures_and_writes_what_it_says(world: Path) -> None:
     assert "were drawn for other images" in run(*arguments, "--seed", "8", code=1)
 
 
+def test_piaa_as_teacher_is_measured_beside_its_student(world: Path) -> None:
+    report = world / "t.json"
+    arguments = ["--method", "gr", "--regime", "none", "--pseudo-labels", "piaa", "--out", world / "t.head"]
+    printed = run(*given(world), *arguments, "--report", report)
+    numbers = json.loads(report.read_text())
+    assert f"{numbers['piaa']['map']:.1f}" in printed
+    assert f"{numbers['together']['map']:.1f}" in printed
+    assert numbers["piaa"]["map"] > 30  # chance is about 8
+
+
 def test_the_published_habit_is_marked(world: Path) -> None:
     printed = run(*given(world), "--method", "bce-ls", "--out", world / "b.head", "--choose-epoch", "test-map")
     assert "chosen by its mAP on the test labels" in printed

@@ -151,6 +151,10 @@ def _show(numbers: dict[str, Any]) -> None:
         numbers["method"], numbers["regime"], teacher, str(numbers["epoch"]), f"{numbers['seconds']:.1f}", value,
         interval,
     )  # fmt: skip
+    for key, name in (("piaa", "PIAA, the teacher"), ("together", "both together")):
+        if key in numbers:
+            found = numbers[key]
+            table.add_row(name, "none", "", "", "", f"{found['map']:.1f}", f"{found['low']:.1f} to {found['high']:.1f}")
     output.print(table)
 
 

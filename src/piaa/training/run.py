@@ -64,6 +64,7 @@ class Learnt:
         observed: N x C labels that training saw, a teacher's among them.
         regime: that was used.
         teacher: that was used; empty for none.
+        taught: the teacher itself.
         seconds: training alone, without encoding.
         about: JSON values: method, regime, teacher, seed, the chosen epoch and how it was chosen.
     """
@@ -72,6 +73,7 @@ class Learnt:
     observed: Tensor
     regime: str
     teacher: str
+    taught: Teacher | None
     seconds: float
     about: dict[str, Any]
 
@@ -163,7 +165,7 @@ def learn(
         "method": plan.method.name, "regime": regime, "teacher": name, "seed": plan.seed, "epoch": run.epoch,
         "choose": plan.choose,
     }  # fmt: skip
-    return Learnt(run, observed, regime, name, time.monotonic() - started, about)
+    return Learnt(run, observed, regime, name, teacher, time.monotonic() - started, about)
 
 
 def _observed(plan: Plan, regime: str, material: Material, truth: Tensor | None) -> Tensor:
