@@ -17,6 +17,7 @@ from piaa.training.heads import FEATURES
 from piaa.training.loop import Place
 from piaa.training.run import Plan, scores_of, train
 from piaa.training.spec import Pace, read_method
+from piaa.training.teachers import learn_piaa, together
 from piaa.training.trained import TrainedHead
 
 pytest.importorskip("lightning_fabric")
@@ -121,6 +122,20 @@ def test_piaa_as_teacher_gives_its_own_labels() -> None:
         right = float((truth[outcome.observed == 1]).float().mean())
         assert right > 0.9
         assert (outcome.observed == 1).any(dim=1).all()
+
+
+def test_thresholds_of_teacher_and_student_are_learnt_and_kept(tmp_path: Path) -> None:
+    material, truth = small_material()
+    trained = train(plan("gr", regime="none", pseudo_labels="piaa"), material, None).trained
+    assert trained.thresholds is not None
+    trained.save(tmp_path / "head")
+    again = TrainedHead.load(tmp_path / "head").thresholds
+    assert again is not None
+    assert again.values.tolist() == trained.thresholds.values.tolist()
+    both = together(learn_piaa(material).score(*material.rows(slice(0, 96))), scores_of(trained, material))
+    right = torch.from_numpy(again.decide(both.numpy())) == truth.bool()
+    assert float(right.double().mean()) > 0.95
+    assert train(plan("gr"), material, truth).trained.thresholds is None
 
 
 @pytest.mark.parametrize("head", FEATURES)

@@ -14,13 +14,14 @@ from piaa.engine import digest
 from piaa.errors import InputError
 from piaa.evaluation import metrics
 from piaa.jobs import Progress
+from piaa.method.thresholds import DEFAULT_RULE, Thresholds, learn_thresholds
 from piaa.training.heads import Network
 from piaa.training.labels import Known, probabilities, update_named
 from piaa.training.loop import Judge, Place, Run, fit
 from piaa.training.material import HeadInputs, Inputs, Material
 from piaa.training.regimes import observe, read_observed, write_observed
 from piaa.training.spec import Method, Pace
-from piaa.training.teachers import Teacher, teacher_named
+from piaa.training.teachers import Teacher, teacher_named, together
 from piaa.training.trained import TrainedHead
 
 DEFAULT_HEAD = "class-wise"
@@ -122,7 +123,8 @@ def train(
     given = inputs if inputs is not None else HeadInputs(material, plan.head)
     learnt = learn(plan, material, truth, given, place, judge=judge, teacher=teacher, progress=progress)
     about = {**learnt.about, **(settings or {})}
-    trained = TrainedHead(learnt.run.network.head, plan.head, material.prototypes, material.names, about)
+    head, thresholds = learnt.run.network.head, _thresholds(learnt, material, given)
+    trained = TrainedHead(head, plan.head, material.prototypes, material.names, about, thresholds)
     return Outcome(**vars(learnt), trained=trained)
 
 
@@ -179,6 +181,16 @@ def _observed(plan: Plan, regime: str, material: Material, truth: Tensor | None)
     if plan.labels is not None:
         write_observed(plan.labels, material.ids, material.names, observed, regime, plan.seed)
     return observed
+
+
+def _thresholds(learnt: Learnt, material: Material, inputs: Inputs) -> Thresholds | None:
+    """Of PIAA and its student together, from their scores of the training images; None where PIAA did not teach."""
+    teacher = learnt.taught
+    if teacher is None or teacher.name != "piaa":
+        return None
+    raw = torch.cat([teacher.score(cls, patches) for cls, patches, _ in material.batches()])
+    both = together(raw, probabilities(learnt.run.network, inputs))
+    return learn_thresholds(both.numpy(), DEFAULT_RULE)
 
 
 def _judge(plan: Plan, test: tuple[Material, Tensor] | None) -> Judge | None:
