@@ -129,6 +129,7 @@ def test_a_backbone_is_trained_end_to_end(world: Path) -> None:
         "random",
     )
     assert f"{json.loads(report.read_text())['map']:.1f}" in printed
+    assert "began with random weights" in printed
 
 
 def test_the_list_names_every_method() -> None:
@@ -142,6 +143,8 @@ def test_the_list_names_every_method() -> None:
         (["--method", "best", "--out", "x"], "choose one of"),
         (["--method", "gr", "--out", "x"], "give --images and --labels, or a --dataset"),
         (["--method", "gr", "--out", "x", "--export", "x.onnx"], "name one with --backbone"),
+        (["--method", "ccd", "--out", "x", "--backbone", "resnet50"], "stored embeddings alone"),
+        (["--method", "gr", "--out", "x", "--backbone", "resnet5000"], "cannot be had"),
         (["--method", "gr", "--out", "no/such/x"], "does not exist"),
         (["--method", "gr", "--out", "x", "--dataset", "imagenet"], "no data set is called"),
     ],
