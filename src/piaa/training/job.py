@@ -77,7 +77,8 @@ def train_job(
     network.save(out)
     if end_to_end.export:
         network.export_onnx(end_to_end.export)
-    numbers = _plain(learnt, data)
+    began = {"backbone": end_to_end.backbone, "weights": end_to_end.weights, "size": end_to_end.size}
+    numbers = _plain(learnt, data) | began
     if data.test is None:
         return numbers
     scores, rows, _ = network.score(readable(data.items[1], data.test[0].ids))
