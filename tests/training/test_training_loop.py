@@ -89,6 +89,20 @@ def test_training_without_labels_needs_no_truth_and_ignores_it() -> None:
         train(plan("bce-ls"), material, None)
 
 
+@pytest.mark.parametrize("name", ["cdul", "ccd", "distil"])
+def test_labels_that_a_method_would_not_look_at_are_refused(name: str) -> None:
+    material, truth = small_material(16)
+    with pytest.raises(InputError, match="would look at no label"):
+        train(plan(name, regime="full"), material, truth)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if read_method(name).regime != "none"])
+def test_every_other_method_looks_at_the_labels_it_sees(name: str) -> None:
+    material, truth = small_material(48)
+    first, second = (train(plan(name), material, labels).run.network.head.weight for labels in (truth, truth.flip(0)))
+    assert not torch.equal(first, second)
+
+
 def test_hidden_labels_change_nothing() -> None:
     """Two truths that agree on the seen labels alone give the same head."""
     material, truth = small_material(48)

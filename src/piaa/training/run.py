@@ -146,6 +146,10 @@ def learn(
     regime = plan.regime or plan.method.regime
     if plan.choose not in CHOICES:
         raise InputError(f"no choice of epoch is called {plan.choose!r}; choose one of: {', '.join(CHOICES)}")
+    if regime != "none" and update_named(plan.method.update).blind:
+        raise InputError(
+            f"{plan.method.name} learns from a teacher alone and would look at no label: leave out --regime"
+        )
     observed = _observed(plan, regime, material, truth)
     name = plan.pseudo_labels or plan.method.teacher or ("clip" if regime == "none" else "")
     taught = regime == "none" or update_named(plan.method.update).teaches
