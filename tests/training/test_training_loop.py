@@ -196,6 +196,8 @@ def test_names_that_do_not_exist_are_answered_with_those_that_do() -> None:
             train(plan("bce-ls", **changes), material, truth)
     with pytest.raises(InputError, match="piaa"):
         train(plan("cdul", pseudo_labels="oracle"), material, None)
+    with pytest.raises(InputError, match="asks no teacher"):
+        train(plan("ll-r", pseudo_labels="piaa"), material, truth)
     for part in ("loss", "update"):
         with pytest.raises(InputError, match="choose one of"):
             train(replace(plan("bce-ls"), method=replace(read_method("bce-ls"), **{part: "x"})), material, truth)

@@ -153,6 +153,10 @@ def learn(
     observed = _observed(plan, regime, material, truth)
     name = plan.pseudo_labels or plan.method.teacher or ("clip" if regime == "none" else "")
     taught = regime == "none" or update_named(plan.method.update).teaches
+    if plan.pseudo_labels and not taught:
+        raise InputError(
+            f"{plan.method.name} with the labels of {regime!r} asks no teacher; give --regime none as well"
+        )
     if taught and (teacher is None or teacher.name != name):
         teacher = teacher_named(name)(material)
     if not taught:
