@@ -25,7 +25,7 @@ from piaa.experiments.features import FeatureStore
 from piaa.training.on_scenes import Scenes, draw_scenes
 from piaa.training.run import Plan, scores_of, train
 from piaa.training.spec import read_method
-from piaa.training.teachers import learn_piaa, piaa_teacher, teacher_named
+from piaa.training.teachers import learn_piaa, piaa_teacher, teacher_named, together
 
 STUDENTS = {"piaa": ("distil", "cdul", "ccd", "role", "gr"), "clip": ("ccd", "role")}
 RESAMPLES = 500
@@ -67,12 +67,6 @@ def measure(scenes: Scenes, seed: int) -> dict[str, Any]:
         rows[name] = against(value, piaa, scenes.labels)
         print(seed, name, {key: round(number, 3) for key, number in rows[name].items()}, flush=True)
     return {"seed": seed, "rows": rows}
-
-
-def together(first: Tensor, second: Tensor) -> Tensor:
-    """The sum of log-odds."""
-    odds = [torch.logit(scores.double().clamp(1e-6, 1 - 1e-6)) for scores in (first, second)]
-    return torch.sigmoid(odds[0] + odds[1])
 
 
 def against(scores: Tensor, piaa: Tensor, labels: Tensor) -> dict[str, float]:

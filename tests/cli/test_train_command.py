@@ -18,10 +18,14 @@ from piaa.training.trained import TrainedHead
 pytest.importorskip("lightning_fabric")
 
 
-def run(*arguments: str | Path, code: int = 0) -> str:
-    result = CliRunner().invoke(app, ["train", *map(str, arguments)], env={"COLUMNS": "180"})
+def invoke(*arguments: str | Path, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "180"})
     assert result.exit_code == code, result.output
     return result.output
+
+
+def run(*arguments: str | Path, code: int = 0) -> str:
+    return invoke("train", *arguments, code=code)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +68,40 @@ def test_train_measures_and_writes_what_it_says(world: Path) -> None:
     assert "were drawn for other images" in run(*arguments, "--seed", "8", code=1)
 
 
+def test_piaa_as_teacher_is_measured_beside_its_student(world: Path) -> None:
+    report = world / "t.json"
+    arguments = ["--method", "gr", "--regime", "none", "--pseudo-labels", "piaa", "--out", world / "t.head"]
+    printed = run(*given(world), *arguments, "--report", report)
+    numbers = json.loads(report.read_text())
+    assert f"{numbers['piaa']['map']:.1f}" in printed
+    assert f"{numbers['together']['map']:.1f}" in printed
+    assert numbers["piaa"]["map"] > 30  # chance is about 8
+
+
+def test_a_taught_head_tags_together_with_piaa(world: Path) -> None:
+    common = ["--labels", world / "labels.txt", "--image-size", "trained"]
+    invoke("fit", world / "unlabelled", *common, "--out", world / "p.piaa")
+    taught = ["--images", world / "unlabelled", "--features", world / "features", "--epochs", "2", "--regime", "none"]
+    run(*taught, *common, "--method", "gr", "--pseudo-labels", "piaa", "--out", world / "p.head")
+    tag = ["tag", world / "test", "--classifier", world / "p.piaa", "--all-scores"]
+    invoke(*tag, "--out", world / "alone.jsonl")
+    invoke(*tag, "--out", world / "both.jsonl", "--head", world / "p.head")
+    alone, both = (
+        [json.loads(line) for line in (world / f"{name}.jsonl").read_text().splitlines()] for name in ("alone", "both")
+    )
+    assert [row["path"] for row in both] == [row["path"] for row in alone]
+    assert both != alone
+    assert "--threshold is for PIAA alone" in invoke(
+        *tag, "--out", world / "x.jsonl", "--head", world / "p.head", "--threshold", "star=0.3", code=1
+    )
+    run(*taught, *common, "--method", "gr", "--pseudo-labels", "clip", "--out", world / "q.head")
+    printed = invoke(*tag, "--out", world / "x.jsonl", "--head", world / "q.head", code=1)
+    assert "not taught by PIAA" in " ".join(printed.split())
+    invoke("fit", world / "unlabelled", "--labels", world / "labels.txt", "--out", world / "large.piaa")
+    other = ["tag", world / "test", "--classifier", world / "large.piaa", "--out", world / "x.jsonl"]
+    assert "image_size" in invoke(*other, "--head", world / "p.head", code=1)
+
+
 def test_the_published_habit_is_marked(world: Path) -> None:
     printed = run(*given(world), "--method", "bce-ls", "--out", world / "b.head", "--choose-epoch", "test-map")
     assert "chosen by its mAP on the test labels" in printed
@@ -91,6 +129,7 @@ def test_a_backbone_is_trained_end_to_end(world: Path) -> None:
         "random",
     )
     assert f"{json.loads(report.read_text())['map']:.1f}" in printed
+    assert "began with random weights" in printed
 
 
 def test_the_list_names_every_method() -> None:
@@ -104,6 +143,8 @@ def test_the_list_names_every_method() -> None:
         (["--method", "best", "--out", "x"], "choose one of"),
         (["--method", "gr", "--out", "x"], "give --images and --labels, or a --dataset"),
         (["--method", "gr", "--out", "x", "--export", "x.onnx"], "name one with --backbone"),
+        (["--method", "ccd", "--out", "x", "--backbone", "resnet50"], "stored embeddings alone"),
+        (["--method", "gr", "--out", "x", "--backbone", "resnet5000"], "cannot be had"),
         (["--method", "gr", "--out", "no/such/x"], "does not exist"),
         (["--method", "gr", "--out", "x", "--dataset", "imagenet"], "no data set is called"),
     ],

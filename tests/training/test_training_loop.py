@@ -17,6 +17,7 @@ from piaa.training.heads import FEATURES
 from piaa.training.loop import Place
 from piaa.training.run import Plan, scores_of, train
 from piaa.training.spec import Pace, read_method
+from piaa.training.teachers import learn_piaa, together
 from piaa.training.trained import TrainedHead
 
 pytest.importorskip("lightning_fabric")
@@ -88,6 +89,20 @@ def test_training_without_labels_needs_no_truth_and_ignores_it() -> None:
         train(plan("bce-ls"), material, None)
 
 
+@pytest.mark.parametrize("name", ["cdul", "ccd", "distil"])
+def test_labels_that_a_method_would_not_look_at_are_refused(name: str) -> None:
+    material, truth = small_material(16)
+    with pytest.raises(InputError, match="would look at no label"):
+        train(plan(name, regime="full"), material, truth)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if read_method(name).regime != "none"])
+def test_every_other_method_looks_at_the_labels_it_sees(name: str) -> None:
+    material, truth = small_material(48)
+    first, second = (train(plan(name), material, labels).run.network.head.weight for labels in (truth, truth.flip(0)))
+    assert not torch.equal(first, second)
+
+
 def test_hidden_labels_change_nothing() -> None:
     """Two truths that agree on the seen labels alone give the same head."""
     material, truth = small_material(48)
@@ -121,6 +136,20 @@ def test_piaa_as_teacher_gives_its_own_labels() -> None:
         right = float((truth[outcome.observed == 1]).float().mean())
         assert right > 0.9
         assert (outcome.observed == 1).any(dim=1).all()
+
+
+def test_thresholds_of_teacher_and_student_are_learnt_and_kept(tmp_path: Path) -> None:
+    material, truth = small_material()
+    trained = train(plan("gr", regime="none", pseudo_labels="piaa"), material, None).trained
+    assert trained.thresholds is not None
+    trained.save(tmp_path / "head")
+    again = TrainedHead.load(tmp_path / "head").thresholds
+    assert again is not None
+    assert again.values.tolist() == trained.thresholds.values.tolist()
+    both = together(learn_piaa(material).score(*material.rows(slice(0, 96))), scores_of(trained, material))
+    right = torch.from_numpy(again.decide(both.numpy())) == truth.bool()
+    assert float(right.double().mean()) > 0.95
+    assert train(plan("gr"), material, truth).trained.thresholds is None
 
 
 @pytest.mark.parametrize("head", FEATURES)
@@ -167,6 +196,8 @@ def test_names_that_do_not_exist_are_answered_with_those_that_do() -> None:
             train(plan("bce-ls", **changes), material, truth)
     with pytest.raises(InputError, match="piaa"):
         train(plan("cdul", pseudo_labels="oracle"), material, None)
+    with pytest.raises(InputError, match="asks no teacher"):
+        train(plan("ll-r", pseudo_labels="piaa"), material, truth)
     for part in ("loss", "update"):
         with pytest.raises(InputError, match="choose one of"):
             train(replace(plan("bce-ls"), method=replace(read_method("bce-ls"), **{part: "x"})), material, truth)

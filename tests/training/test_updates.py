@@ -12,7 +12,7 @@ from piaa.training.heads import Output
 from piaa.training.objectives import Batch, game, masked_bce, pair_loss, pair_probabilities, wan
 from piaa.training.schedules import schedule_of
 from piaa.training.spec import method_names, read_method
-from piaa.training.teachers import tiles
+from piaa.training.teachers import tiles, together
 
 
 def t(*rows: object) -> torch.Tensor:
@@ -125,6 +125,11 @@ def test_mixing_by_hand() -> None:
 def test_tiles_are_means_of_their_patches() -> None:
     patches = torch.arange(16.0).reshape(1, 16, 1)
     assert tiles(patches, (4, 4), 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+
+
+def test_teacher_and_student_add_their_log_odds() -> None:
+    both = together(t([0.5, 0.8, 1.0]), t([0.7, 0.8, 0.0]))
+    assert both[0].tolist() == pytest.approx([0.7, 16 / 17, 0.5])
 
 
 def batch_of(observed: torch.Tensor, **state: torch.Tensor) -> Batch:

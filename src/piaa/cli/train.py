@@ -81,6 +81,7 @@ def train(
     from piaa.experiments.features import FeatureStore
     from piaa.files import check_place, write_json
     from piaa.setups import setup_of
+    from piaa.training.backbones import check_method, load_backbone
     from piaa.training.data import from_dataset, from_files
     from piaa.training.job import EndToEnd, train_job
     from piaa.training.loop import Place
@@ -93,6 +94,9 @@ def train(
     if export and not backbone:
         raise InputError("--export writes a backbone; name one with --backbone")
     end_to_end = EndToEnd(backbone, backbone_weights, backbone_size, export) if backbone else None
+    if end_to_end:  # before hours of encoding
+        check_method(method)
+        load_backbone(backbone, backbone_weights)
     for path in filter(None, (out, report, export)):
         check_place(path)
     setup = setup_of(
@@ -144,6 +148,10 @@ def _show(numbers: dict[str, Any]) -> None:
     teacher = numbers["teacher"] or "none"
     if numbers["choose"] == "test-map":
         show_note("the epoch was chosen by its mAP on the test labels, as much published code does: this flatters it")
+    if numbers.get("weights") == "random":
+        show_note(
+            f"{numbers['backbone']} began with random weights: this is a trial, its mAP says nothing of the method"
+        )
     table = Table("method", "labels", "teacher", "epoch", "seconds", "mAP, %", "95% interval")
     interval = f"{numbers['low']:.1f} to {numbers['high']:.1f}" if "map" in numbers else ""
     value = f"{numbers['map']:.1f}" if "map" in numbers else "no test images"
@@ -151,6 +159,10 @@ def _show(numbers: dict[str, Any]) -> None:
         numbers["method"], numbers["regime"], teacher, str(numbers["epoch"]), f"{numbers['seconds']:.1f}", value,
         interval,
     )  # fmt: skip
+    for key, name in (("piaa", "PIAA, the teacher"), ("together", "both together")):
+        if key in numbers:
+            found = numbers[key]
+            table.add_row(name, "none", "", "", "", f"{found['map']:.1f}", f"{found['low']:.1f} to {found['high']:.1f}")
     output.print(table)
 
 

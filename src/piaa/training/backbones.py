@@ -66,6 +66,17 @@ def load_backbone(name: str, weights: str) -> nn.Module:
     return model
 
 
+def check_method(name: str) -> None:
+    """Refuse a method that is trained on stored embeddings alone.
+
+    Raises:
+        InputError: saying why.
+    """
+    if name in NEEDS_EMBEDDINGS:
+        reason = NEEDS_EMBEDDINGS[name]
+        raise InputError(f"{name} is trained on stored embeddings alone here: {reason}; leave out --backbone")
+
+
 def backbone_width(backbone: nn.Module) -> int:
     """k."""
     return int(backbone.num_features)  # type: ignore[arg-type]
@@ -255,9 +266,7 @@ def train_network(
         ModelError: as `load_backbone`.
     """
     name, method = backbone or plan.method.backbone, plan.method
-    if method.name in NEEDS_EMBEDDINGS:
-        reason = NEEDS_EMBEDDINGS[method.name]
-        raise InputError(f"{method.name} is trained on stored embeddings alone here: {reason}; leave out --backbone")
+    check_method(method.name)
     if plan.choose != LAST:
         raise InputError(
             f"--choose-epoch {plan.choose} is for heads on stored embeddings; with --backbone it is {LAST}"

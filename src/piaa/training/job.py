@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from piaa.evaluation import metrics
@@ -14,7 +15,9 @@ from piaa.jobs import Progress
 from piaa.training.backbones import IMAGENET, readable, train_network
 from piaa.training.data import Data
 from piaa.training.loop import Place
+from piaa.training.material import Material
 from piaa.training.run import Learnt, Plan, mean_ap, scores_of, train
+from piaa.training.teachers import together
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def train_job(
 
     Returns:
         JSON values: method, regime, teacher, seed, epoch, choose, train_images, losses, seconds, test_map_by_epoch;
-        with test images also those of `measured`.
+        with test images also those of `measured`; where PIAA
+        taught a head, also `piaa` and `together`, each {map, low, high}.
     """
     if end_to_end is None:
         outcome = train(plan, data.train, data.truth, place, test=data.test, settings=settings, progress=progress)
@@ -64,7 +68,8 @@ def train_job(
         numbers = _plain(outcome, data)
         if data.test is None:
             return numbers
-        return numbers | measured(scores_of(outcome.trained, data.test[0]), data.test[1], data.train.names)
+        scores = scores_of(outcome.trained, data.test[0])
+        return numbers | measured(scores, data.test[1], data.train.names) | _beside_piaa(outcome, data.test, scores)
     network, learnt = train_network(
         plan, data.items[0], data.train, data.truth, place, backbone=end_to_end.backbone, weights=end_to_end.weights,
         size=end_to_end.size, settings=settings, progress=progress,
@@ -72,11 +77,23 @@ def train_job(
     network.save(out)
     if end_to_end.export:
         network.export_onnx(end_to_end.export)
-    numbers = _plain(learnt, data)
+    began = {"backbone": end_to_end.backbone, "weights": end_to_end.weights, "size": end_to_end.size}
+    numbers = _plain(learnt, data) | began
     if data.test is None:
         return numbers
     scores, rows, _ = network.score(readable(data.items[1], data.test[0].ids))
     return numbers | measured(scores, data.test[1][rows], data.train.names)
+
+
+def _beside_piaa(outcome: Learnt, test: tuple[Material, Tensor], scores: Tensor) -> dict[str, Any]:
+    """Where PIAA taught: its own mAP on the test images, and that of both together."""
+    if outcome.taught is None or outcome.taught.name != "piaa":
+        return {}
+    own = torch.cat([outcome.taught.score(cls, patches) for cls, patches, _ in test[0].batches()])
+    both = {"piaa": own, "together": together(own, scores)}
+    return {
+        name: dict(zip(("map", "low", "high"), mean_ap(value, test[1]), strict=True)) for name, value in both.items()
+    }
 
 
 def _plain(learnt: Learnt, data: Data) -> dict[str, Any]:

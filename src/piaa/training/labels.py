@@ -72,6 +72,8 @@ class Update:
         each_epoch: (state, known, network, epoch, **constants), before each epoch.
         learnt: tensors of the state that the loss trains along with the network.
         teaches: needs a teacher whatever the regime.
+        blind: what was seen of the true labels has no part in it, so that another regime than `none` would be a
+            pretence.
     """
 
     start: Start
@@ -79,6 +81,7 @@ class Update:
     each_epoch: EachEpoch = _nothing
     learnt: tuple[str, ...] = ()
     teaches: bool = False
+    blind: bool = False
 
 
 def _start_nothing(known: Known) -> State:
@@ -261,9 +264,9 @@ UPDATES: dict[str, Update] = {
     "game": Update(_start_latent, each_batch=_play),
     "similar": Update(_start_similar, teaches=True),
     "top": Update(_start_top, teaches=True),
-    "gradient-alignment": Update(_start_aggregated, each_epoch=_align, teaches=True),
-    "look-closer": Update(_start_debiased, each_epoch=_look_closer, teaches=True),
-    "soft": Update(_start_soft, teaches=True),
+    "gradient-alignment": Update(_start_aggregated, each_epoch=_align, teaches=True, blind=True),
+    "look-closer": Update(_start_debiased, each_epoch=_look_closer, teaches=True, blind=True),
+    "soft": Update(_start_soft, teaches=True, blind=True),
     "co-occurrence": Update(_start_sst, each_batch=_keep_examples, learnt=("pairs",)),
     "prototypes": Update(_start_sarb, each_epoch=_find_prototypes, learnt=("alpha", "beta")),
 }

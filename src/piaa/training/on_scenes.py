@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Scenes:
         truth: N x C of 0 and 1; a regime decides what of it is seen.
         test: embeddings of the images to measure on.
         labels: of these, n x C.
+        name: of the data set, which chooses a method's constants.
         inputs: what the head sees of the former, by the head's name; filled as heads are asked for.
     """
 
@@ -43,7 +44,8 @@ class Scenes:
     truth: Tensor
     test: Material
     labels: Tensor
-    inputs: dict[str, HeadInputs]
+    name: str = "scenes"
+    inputs: dict[str, HeadInputs] = field(default_factory=dict)
 
     def head_inputs(self, name: str) -> HeadInputs:
         """What the head sees of the images to learn from, computed once."""
@@ -58,7 +60,8 @@ def scenes_of(
     """Stored embeddings of a data set's two splits; images that its truth does not name are left out by the caller."""
     chosen = list(names) or dataset.label_names
     truth, labels = (torch.from_numpy(dataset.truth.targets(list(part.ids))) for part in (train, test))
-    return Scenes(material_of(train, prototypes, chosen), truth, material_of(test, prototypes, chosen), labels, {})
+    train_part, test_part = (material_of(part, prototypes, chosen) for part in (train, test))
+    return Scenes(train_part, truth, test_part, labels, dataset.name)
 
 
 @lru_cache(maxsize=1)
@@ -118,7 +121,7 @@ def evaluate_on_scenes(
         `test_seconds` (both without the tower), `scores` (a tensor n x C).
     """
     chosen = scenes or draw_scenes(seed, images, root)
-    method = read_method(name).on("scenes")
+    method = read_method(name).on(chosen.name)
     plan = Plan(method, regime, pseudo_labels, head, seed)
     outcome = train(plan, chosen.train, chosen.truth, place, inputs=chosen.head_inputs(head))
     begin = time.monotonic()

@@ -14,13 +14,14 @@ from piaa.engine import digest
 from piaa.errors import InputError
 from piaa.evaluation import metrics
 from piaa.jobs import Progress
+from piaa.method.thresholds import DEFAULT_RULE, Thresholds, learn_thresholds
 from piaa.training.heads import Network
 from piaa.training.labels import Known, probabilities, update_named
 from piaa.training.loop import Judge, Place, Run, fit
 from piaa.training.material import HeadInputs, Inputs, Material
 from piaa.training.regimes import observe, read_observed, write_observed
 from piaa.training.spec import Method, Pace
-from piaa.training.teachers import Teacher, teacher_named
+from piaa.training.teachers import Teacher, teacher_named, together
 from piaa.training.trained import TrainedHead
 
 DEFAULT_HEAD = "class-wise"
@@ -64,6 +65,7 @@ class Learnt:
         observed: N x C labels that training saw, a teacher's among them.
         regime: that was used.
         teacher: that was used; empty for none.
+        taught: the teacher itself.
         seconds: training alone, without encoding.
         about: JSON values: method, regime, teacher, seed, the chosen epoch and how it was chosen.
     """
@@ -72,6 +74,7 @@ class Learnt:
     observed: Tensor
     regime: str
     teacher: str
+    taught: Teacher | None
     seconds: float
     about: dict[str, Any]
 
@@ -120,7 +123,8 @@ def train(
     given = inputs if inputs is not None else HeadInputs(material, plan.head)
     learnt = learn(plan, material, truth, given, place, judge=judge, teacher=teacher, progress=progress)
     about = {**learnt.about, **(settings or {})}
-    trained = TrainedHead(learnt.run.network.head, plan.head, material.prototypes, material.names, about)
+    head, thresholds = learnt.run.network.head, _thresholds(learnt, material, given)
+    trained = TrainedHead(head, plan.head, material.prototypes, material.names, about, thresholds)
     return Outcome(**vars(learnt), trained=trained)
 
 
@@ -142,9 +146,17 @@ def learn(
     regime = plan.regime or plan.method.regime
     if plan.choose not in CHOICES:
         raise InputError(f"no choice of epoch is called {plan.choose!r}; choose one of: {', '.join(CHOICES)}")
+    if regime != "none" and update_named(plan.method.update).blind:
+        raise InputError(
+            f"{plan.method.name} learns from a teacher alone and would look at no label: leave out --regime"
+        )
     observed = _observed(plan, regime, material, truth)
     name = plan.pseudo_labels or plan.method.teacher or ("clip" if regime == "none" else "")
     taught = regime == "none" or update_named(plan.method.update).teaches
+    if plan.pseudo_labels and not taught:
+        raise InputError(
+            f"{plan.method.name} with the labels of {regime!r} asks no teacher; give --regime none as well"
+        )
     if taught and (teacher is None or teacher.name != name):
         teacher = teacher_named(name)(material)
     if not taught:
@@ -163,7 +175,7 @@ def learn(
         "method": plan.method.name, "regime": regime, "teacher": name, "seed": plan.seed, "epoch": run.epoch,
         "choose": plan.choose,
     }  # fmt: skip
-    return Learnt(run, observed, regime, name, time.monotonic() - started, about)
+    return Learnt(run, observed, regime, name, teacher, time.monotonic() - started, about)
 
 
 def _observed(plan: Plan, regime: str, material: Material, truth: Tensor | None) -> Tensor:
@@ -177,6 +189,16 @@ def _observed(plan: Plan, regime: str, material: Material, truth: Tensor | None)
     if plan.labels is not None:
         write_observed(plan.labels, material.ids, material.names, observed, regime, plan.seed)
     return observed
+
+
+def _thresholds(learnt: Learnt, material: Material, inputs: Inputs) -> Thresholds | None:
+    """Of PIAA and its student together, from their scores of the training images; None where PIAA did not teach."""
+    teacher = learnt.taught
+    if teacher is None or teacher.name != "piaa":
+        return None
+    raw = torch.cat([teacher.score(cls, patches) for cls, patches, _ in material.batches()])
+    both = together(raw, probabilities(learnt.run.network, inputs))
+    return learn_thresholds(both.numpy(), DEFAULT_RULE)
 
 
 def _judge(plan: Plan, test: tuple[Material, Tensor] | None) -> Judge | None:

@@ -32,6 +32,7 @@ class Teacher:
         name: `clip` or `piaa`.
         scores: N x C, 0..1, of the whole image.
         positives: N x C bool: at least one an image.
+        score: other images' raw [CLS] n x d and patches n x M x d to n x C, 0..1, as they are and not calibrated.
         of_vectors: raw patch embeddings `... x d` to `... x C`, 0..1: of a region.
         prototypes: C x d.
     """
@@ -39,6 +40,7 @@ class Teacher:
     name: str
     scores: Tensor
     positives: Tensor
+    score: Callable[[Tensor, Tensor], Tensor]
     of_vectors: Callable[[Tensor], Tensor]
     prototypes: Tensor
 
@@ -52,7 +54,7 @@ def clip_teacher(material: Material) -> Teacher:
 
     scores = torch.cat([of_vectors(cls) for cls, _, _ in material.batches()])
     positives = F.one_hot(scores.argmax(dim=1), scores.shape[1]).bool()
-    return Teacher("clip", scores, positives, of_vectors, prototypes)
+    return Teacher("clip", scores, positives, lambda cls, patches: of_vectors(cls), of_vectors, prototypes)
 
 
 def piaa_teacher(material: Material, recipe: str = "default") -> Teacher:
@@ -66,7 +68,7 @@ def piaa_teacher(material: Material, recipe: str = "default") -> Teacher:
     first = F.one_hot(raw.argmax(dim=1), raw.shape[1]).bool()
     positives = torch.where(decided.any(dim=1, keepdim=True), decided, first)
     scores = torch.from_numpy(learnt.calibrate(raw)).float()
-    return Teacher("piaa", scores, positives, learnt.probabilities, material.prototypes)
+    return Teacher("piaa", scores, positives, learnt.score, learnt.probabilities, material.prototypes)
 
 
 def learn_piaa(material: Material, recipe: str = "default") -> PatchClassifier:
@@ -98,6 +100,17 @@ def teacher_named(name: str) -> Callable[[Material], Teacher]:
     if name not in TEACHERS:
         raise InputError(f"no teacher is called {name!r}; choose one of: {', '.join(TEACHERS)}")
     return TEACHERS[name]
+
+
+def together(teacher: Tensor, student: Tensor) -> Tensor:
+    """Teacher and student as one: the sum of their log-odds, back to 0..1.
+
+    Args:
+        teacher: N x C, 0..1, not calibrated.
+        student: likewise, of a head that learnt from the teacher's labels.
+    """
+    odds = [torch.logit(scores.double().clamp(1e-6, 1 - 1e-6)) for scores in (teacher, student)]
+    return torch.sigmoid(odds[0] + odds[1])
 
 
 def tiles(patches: Tensor, grid: tuple[int, int], side: int) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from piaa.errors import ClassifierError, InputError
 from piaa.files import whole_file
+from piaa.method.thresholds import Thresholds
 from piaa.training.heads import Head, features_named
 
 FORMAT, VERSION = "piaa-trained-head", 1
@@ -30,6 +31,7 @@ class TrainedHead:
         prototypes: C x d.
         names: C class names.
         settings: JSON values: model, front end, method, regime, seed, ...
+        thresholds: where PIAA taught it: of the sum of both, learnt from the training images without a label.
     """
 
     head: Head
@@ -37,6 +39,7 @@ class TrainedHead:
     prototypes: Tensor
     names: list[str]
     settings: dict[str, Any] = field(default_factory=dict)
+    thresholds: Thresholds | None = None
 
     @torch.no_grad()
     def score(self, cls: Tensor, patches: Tensor) -> Tensor:
@@ -52,9 +55,12 @@ class TrainedHead:
         """
         plain = {
             "format": FORMAT, "version": VERSION, "features": self.features, "labels": self.names,
-            "settings": self.settings,
+            "settings": self.settings, "threshold_rule": self.thresholds.rule if self.thresholds else None,
         }  # fmt: skip
         tensors = {"weight": self.head.weight, "bias": self.head.bias, "prototypes": self.prototypes}
+        if self.thresholds is not None:
+            tensors["thresholds.values"] = torch.from_numpy(self.thresholds.values)
+            tensors["thresholds.slope"] = torch.from_numpy(self.thresholds.slope)
         copies = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
         try:
             with whole_file(path) as aside:
@@ -75,9 +81,13 @@ class TrainedHead:
                 plain = json.loads((opened.metadata() or {}).get("piaa", "{}"))
                 if plain.get("format") != FORMAT or plain.get("version") != VERSION:
                     raise ClassifierError(f"{path}: no trained head; give a file that 'piaa train' wrote")
-                tensors = {name: opened.get_tensor(name) for name in ("weight", "bias", "prototypes")}
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             head = Head(*tensors["weight"].shape)
             head.load_state_dict({name: tensors[name] for name in ("weight", "bias")})
-            return cls(head, plain["features"], tensors["prototypes"], plain["labels"], plain["settings"])
+            thresholds = None
+            if plain["threshold_rule"] is not None:
+                values, slope = (tensors[f"thresholds.{name}"].numpy() for name in ("values", "slope"))
+                thresholds = Thresholds(values, slope, plain["threshold_rule"])
+            return cls(head, plain["features"], tensors["prototypes"], plain["labels"], plain["settings"], thresholds)
         except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
             raise ClassifierError(f"{path}: cannot be read as a trained head ({error})") from error
