@@ -31,10 +31,13 @@ def with_head(recognizer: Recognizer, head: Path | None, thresholds: list[str] |
     scorer = recognizer.scorer()
     if head is None:
         return scorer
+    from piaa.engine import Scorer
     from piaa.errors import InputError
     from piaa.training.together import TogetherScorer
     from piaa.training.trained import TrainedHead
 
     if thresholds:
         raise InputError("--threshold is for PIAA alone: with --head the thresholds were learnt for both together")
+    if not isinstance(scorer, Scorer):
+        raise InputError(f"--head goes with a classifier of PIAA, not with one of the method {scorer.method.name}")
     return TogetherScorer(scorer, TrainedHead.load(head))
