@@ -70,7 +70,7 @@ def test_an_option_with_a_shared_name_is_the_shared_one() -> None:
 SHARING = ("fit", "tag", "eval", "demo", "reproduce", "explain", "train")
 OWN = {  # another meaning under the same name
     *((name, "--out") for name in SHARING),
-    *(("train", flag) for flag in ("--labels", "--truth")),  # a data set brings its own
+    *(("train", flag) for flag in ("--labels", "--truth", "--method")),  # a data set brings its own; its own methods
     *(("reproduce", flag) for flag in ("--model", "--pretrained", "--recipe", "--image-size")),
 }
 
