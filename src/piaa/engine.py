@@ -158,6 +158,11 @@ class Learner:
             self.recipe.text_scale,
         )
 
+    @property
+    def images(self) -> int:
+        """Images seen."""
+        return self.evidence.images
+
     def shrink_bank(self, size: int) -> None:
         """Cut the bank down to a smaller K, as if it had been harvested with it; for sweeps over K."""
         self.evidence.bank = self.evidence.bank.shrunk(size)
@@ -194,7 +199,7 @@ class Learner:
                 **self.setup.describe(),
                 "recipe": recipe.to_dict(),
                 "threshold_rule": rule,
-                "versions": _versions(),
+                "versions": software(),
             },
             report={
                 **self._report(result, learnt),
@@ -273,5 +278,6 @@ class Scorer:
         return finest.T.reshape(len(self.label_names), *encoded.grid), self.score_encoded(encoded)[0]
 
 
-def _versions() -> dict[str, str]:
+def software() -> dict[str, str]:
+    """Versions that a classifier's settings keep."""
     return {"piaa": __version__, "torch": torch.__version__, "open_clip": version("open_clip_torch")}

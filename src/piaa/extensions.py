@@ -26,6 +26,7 @@ from piaa.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from piaa.baselines import Method
     from piaa.method.aggregators import Aggregator
     from piaa.method.recipes import Recipe
     from piaa.vision.front_ends import Trace
@@ -83,6 +84,19 @@ def register_recipe(recipe: Recipe) -> Recipe:
 
     _enter(RECIPES, "recipe", recipe.name, recipe)
     return recipe
+
+
+def register_method(method: Method) -> Method:
+    """Make a method known by its name, for `--method`: an instance of a subclass of `piaa.baselines.Method`.
+
+    Raises:
+        InputError: when the name is taken or is no plain word.
+    """
+    from piaa.baselines import METHODS, PIAA
+
+    check_new_name({PIAA: None}, "method", method.name)
+    _enter(METHODS, "method", method.name, method)
+    return method
 
 
 def register_metric(name: str) -> Callable[[Callable[[Tensor, Tensor], float]], Callable[[Tensor, Tensor], float]]:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError as ScikitNotFittedError
 
+from piaa.baselines import PIAA, Method, get_method
 from piaa.classifier import Classifier
-from piaa.engine import Learner, Scorer, Setup
+from piaa.engine import Learner, Setup
 from piaa.errors import InputError, ModelError
 from piaa.explanation import Explanation
 from piaa.inputs.items import iterate
@@ -24,6 +25,7 @@ from piaa.inputs.reading import Reading
 from piaa.method.calibration import Calibrated
 from piaa.method.recipes import Recipe, candidates_of, recipe_from_dict
 from piaa.method.thresholds import DEFAULT_RULE, Thresholds, get_rule
+from piaa.methods import AnyLearner, AnyScorer, MethodLearner, front_end_of, method_of, scorer_of, templates_of
 from piaa.qualities import engine_of_fit, get_quality, quality_with
 from piaa.questions import Question, ask, learn
 from piaa.setups import parameters_of, setup_of
@@ -59,6 +61,8 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         resize: `shortest`, `squash` or `pad`; None is the model's own.
         threshold_rule: a name of `piaa.method.thresholds.RULES`, or `precision:0.9`: as many labels as an estimated
             precision of 0.9 allows.
+        method: `piaa`, a name of `piaa.baselines.METHODS`, or a `piaa.baselines.Method`. Other methods have no recipe;
+            `templates="published"` are then the method's own.
         device: `auto`, `cpu`, `cuda`, `mps`.
         precision: `auto`, `fp32`, `bf16`, `fp16`.
         engine: what runs the encoder: `eager`, `compile`, `openvino`, `onnxruntime`, `auto`; see
@@ -90,6 +94,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         image_size: int | tuple[int, int] | str | None = None,
         resize: str | None = None,
         threshold_rule: str = DEFAULT_RULE,
+        method: str | Method = PIAA,
         device: str = "auto",
         precision: str = "auto",
         engine: str | None = None,
@@ -106,6 +111,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         self.image_size = image_size
         self.resize = resize
         self.threshold_rule = threshold_rule
+        self.method = method
         self.device = device
         self.precision = precision
         self.engine = engine
@@ -131,28 +137,38 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         self._finish(run, "fitted")
         return self.adopt(learner)
 
-    def learner(self) -> Learner:
+    def learner(self) -> AnyLearner:
         """The streaming learner that `fit` drives; batch jobs drive it themselves, then call `adopt`."""
         labels = parse_labels(self.labels)
-        recipe, *others = candidates_of(self.recipe)
+        method, (recipe, *others) = get_method(self.method), candidates_of(self.recipe)
         get_rule(self.threshold_rule)  # before a model is loaded
+        if method is not None and (self.recipe != "default" or self.quality == "best"):
+            raise InputError(
+                f"--method {method.name} has no recipe and sees one size; leave --recipe and --quality out"
+            )
         setup = self._setup()
-        prototypes = text_prototypes(setup.model, labels, self.templates)
-        learner = Learner(setup, labels, prototypes, recipe, others=others)
+        learner: AnyLearner
+        if method is None:
+            prototypes = text_prototypes(setup.model, labels, self.templates)
+            learner = Learner(setup, labels, prototypes, recipe, others=others)
+        else:
+            learner = MethodLearner(setup, labels, method, templates_of(method, self.templates))
         for note in learner.vocabulary_notes:
             warnings.warn(note, stacklevel=3)
         return learner
 
-    def adopt(self, learner: Learner) -> Self:
+    def adopt(self, learner: AnyLearner) -> Self:
         """Finish what a learner has gathered and become the fitted recognizer.
 
         Raises:
             InputError: when it has seen no image.
         """
-        if learner.evidence.images == 0:
+        if learner.images == 0:
             raise InputError("no readable image among the unlabelled ones, so nothing can be learnt; see errors_")
         classifier = learner.finish(self.threshold_rule)
-        templates = {"templates": list(resolve_templates(self.templates))}
+        method = learner.method if isinstance(learner, MethodLearner) else None
+        chosen = templates_of(method, self.templates) if method else resolve_templates(self.templates)
+        templates = {"templates": list(chosen)}
         return self._become(replace(classifier, settings=classifier.settings | templates), learner.setup)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
@@ -297,7 +313,8 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             pretrained=named[1],
             **given,
             quality=quality,
-            recipe=recipe_from_dict(s["recipe"]),
+            recipe=recipe_from_dict(s["recipe"]) if "recipe" in s else "default",
+            method=method_of(classifier) or PIAA,
             templates=tuple(s["templates"]),
             threshold_rule=s["threshold_rule"],
             device=device,
@@ -311,7 +328,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             advice = "where its weights are elsewhere now, name them: --model, or Recognizer.load(path, model=...)"
             raise ModelError(f"{path}: its model cannot be had: {error}\n{advice}") from error
 
-    def scorer(self) -> Scorer:
+    def scorer(self) -> AnyScorer:
         """The pure scorer of the fitted recognizer: tensors in, scores out."""
         classifier = self._fitted()
         with _BUILDING:
@@ -319,7 +336,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
                 self._keep(self._setup_of(classifier, self._weights))
             if self._scorer is None or self._scorer.classifier is not classifier:
                 assert self._kept_setup is not None
-                self._scorer = Scorer(self._kept_setup, classifier)
+                self._scorer = scorer_of(self._kept_setup, classifier)
             return self._scorer
 
     @property
@@ -347,7 +364,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         return tags
 
     # The loaded model is a cache: it is neither a parameter nor learnt, so it is not pickled.
-    _scorer: Scorer | None = None
+    _scorer: AnyScorer | None = None
     _kept_setup: Setup | None = None
     _kept_for: tuple[Any, ...] = ()
 
@@ -375,7 +392,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         quality = get_quality(self.quality)
         return setup_of(
             (self.model, self.pretrained),
-            front_end=self.front_end,
+            front_end=front_end_of(self.method, self.front_end),
             image_size=quality.image_size if self.image_size is None else self.image_size,
             views=quality.views,
             resize=self.resize,

@@ -22,12 +22,12 @@ def setup_of(
     *,
     front_end: str | None,
     image_size: int | tuple[int, int] | str | None,
-    views: str,
     resize: str | None,
     device: str,
     precision: str,
     engine: str,
     batch_size: int,
+    views: str = "one",
 ) -> Setup:
     """Load the model and put a set-up together; every other argument is one of `piaa.recognizer.Recognizer`.
 

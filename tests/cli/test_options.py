@@ -7,11 +7,16 @@ from typing import get_args
 
 import pytest
 
+from piaa.baselines import METHODS
 from piaa.cli import options
 from piaa.cli.main import COMMANDS
 from piaa.evaluation.metrics.rules import AP_RULES
 from piaa.method.recipes import RECIPES
 from piaa.qualities import QUALITIES
+from piaa.training.heads import FEATURES
+from piaa.training.regimes import REGIMES
+from piaa.training.run import CHOICES
+from piaa.training.teachers import TEACHERS
 from piaa.vision.front_ends import FRONT_ENDS
 from piaa.vision.runtimes.names import engine_names
 from piaa.vocabulary.prototypes import TEMPLATE_SETS
@@ -26,6 +31,7 @@ def help_of(option: object) -> str:
     [
         (options.FrontEnd, FRONT_ENDS),
         (options.RecipeName, RECIPES),
+        (options.Method, METHODS),
         (options.Templates, TEMPLATE_SETS),
         (options.EngineName, engine_names()),
         (options.Quality, QUALITIES),
@@ -36,6 +42,14 @@ def test_help_names_every_entry_of_its_table(option: object, names: object) -> N
     words = help_of(option).replace(",", " ").replace(";", " ").replace(".", " ").split()
     missing = [name for name in names if name not in words]  # type: ignore[attr-defined]
     assert not missing, f"not in the help: {missing}"
+
+
+def test_train_names_every_regime_teacher_head_and_choice() -> None:
+    annotations = inspect.get_annotations(COMMANDS["train"], eval_str=True)
+    tables = {"regime": REGIMES, "pseudo_labels": TEACHERS, "head": FEATURES, "choose_epoch": CHOICES}
+    for option, table in tables.items():
+        words = help_of(annotations[option]).replace(",", " ").replace(":", " ").replace(";", " ").split()
+        assert set(table) <= set(words), option
 
 
 def test_an_option_with_a_shared_name_is_the_shared_one() -> None:
@@ -55,9 +69,10 @@ def test_an_option_with_a_shared_name_is_the_shared_one() -> None:
     assert compared > 30
 
 
-SHARING = ("fit", "tag", "eval", "demo", "reproduce", "explain")
+SHARING = ("fit", "tag", "eval", "demo", "reproduce", "explain", "train")
 OWN = {  # another meaning under the same name
     *((name, "--out") for name in SHARING),
+    *(("train", flag) for flag in ("--labels", "--truth", "--method")),  # a data set brings its own; its own methods
     *(("reproduce", flag) for flag in ("--model", "--pretrained", "--recipe", "--image-size")),
 }
 

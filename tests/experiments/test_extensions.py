@@ -75,7 +75,7 @@ def test_the_example_goes_through_every_command(folder: Path) -> None:
     assert len((folder / "tags.jsonl").read_text().splitlines()) == 20
     check = piaa(folder, *own, "models", "--check", "embedded")
     assert "value alone against in a batch" in check
-    piaa(folder, *own, "reproduce", "table1", "--recipe", "top3", "--images", "10")
+    piaa(folder, *own, "reproduce", "table2", "--recipe", "top3", "--images", "10")
     rows = [row for line in (folder / "results/results.jsonl").read_text().splitlines() for row in json.loads(line)]
     assert {row["metric"] for row in rows} == {"mAP", "one-error"}
     assert {row["recipe"] for row in rows} == {"top3"}

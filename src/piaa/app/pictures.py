@@ -9,8 +9,8 @@ from collections.abc import Callable, Hashable
 
 from PIL import Image
 
-from piaa.engine import Scorer
 from piaa.inputs.items import Item
+from piaa.methods import AnyScorer
 from piaa.report.explain import heat_map, overlay
 
 THUMBNAIL, LARGE = 224, 900
@@ -65,7 +65,7 @@ def small(item: Item, side: int) -> bytes:
     return webp(image)
 
 
-def heat(item: Item, scorer: Scorer, class_index: int, side: int) -> bytes:
+def heat(item: Item, scorer: AnyScorer, class_index: int, side: int) -> bytes:
     """An image under the heat map p(c|patch) of one class, the brightest patch of the class at full heat.
 
     Raises:

@@ -31,7 +31,7 @@ class Settings:
     model: str = "embedded"
     pretrained: str | None = None
     device: str = "auto"
-    engine: str = "eager"
+    engine: str | None = None
 
 
 @dataclass(frozen=True)

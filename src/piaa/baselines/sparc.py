@@ -61,7 +61,7 @@ def learn(singleton: Tensor, simple: Tensor, compound: Tensor, members: Tensor) 
         members: P x C, 1 where a prompt names a class.
 
     Raises:
-        InputError: for fewer than 2 images or 2 classes, which have no deviation.
+        InputError: for fewer than 2 images or 2 classes, or where all of them are alike: then there is no deviation.
     """
     if min(singleton.shape) < 2:
         raise InputError(f"SPARC needs 2 images and 2 classes at least, not {' and '.join(map(str, singleton.shape))}")
@@ -69,6 +69,11 @@ def learn(singleton: Tensor, simple: Tensor, compound: Tensor, members: Tensor) 
     means = rows.mean(dim=0), compounds.mean(dim=0)
     stds = rows.std(dim=0), compounds.std(dim=0)
     own, others = (rows - means[0]) / stds[0], (compounds - means[1]) / stds[1]
+    if not bool(own.isfinite().all() and others.isfinite().all()):
+        raise InputError(
+            "SPARC cannot standardise cosines that are the same for all images or all classes; give more images that "
+            "differ, and class names that differ"
+        )
     directions = [_direction(own, others, members, index) for index in range(members.shape[1])]
     return SparcStatistics(means[0], stds[0], means[1], stds[1], directions)
 

@@ -44,6 +44,7 @@ class TagClipSettings:
             classes of the image too, as published.
         positions: a name of `piaa.vision.towers.positions.POSITIONS`; `bilinear-half` as published.
         together: crops that go through the tower together at most; 1 is the published order, one by one.
+        order: a name of `ORDERS`: whether the classes of an image are refined together or, as published, one by one.
         scale: of the softmax; 100 is what OpenAI's models have learnt.
     """
 
@@ -53,6 +54,7 @@ class TagClipSettings:
     empty_box: str = "skip"
     positions: str = "bilinear-half"
     together: int = 64
+    order: str = "together"
     scale: float = 100.0
 
     def __post_init__(self) -> None:
@@ -62,16 +64,10 @@ class TagClipSettings:
             raise InputError(f"TagCLIP: empty_box {self.empty_box!r} is none of: {', '.join(EMPTY_BOX)}")
         if self.positions not in POSITIONS:
             raise InputError(f"TagCLIP: positions {self.positions!r} are none of: {', '.join(POSITIONS)}")
+        if self.order not in ORDERS:
+            raise InputError(f"TagCLIP: order {self.order!r} is none of: {', '.join(ORDERS)}")
         if self.together < 1 or not 1 <= self.first_block <= LAST_BLOCK or self.crop < 0:
             raise InputError("TagCLIP: together is at least 1, first_block 1 to 11, crop 0 or a number of pixels")
-
-
-TAGCLIP_SETTINGS = {
-    "default": TagClipSettings(),
-    "published": TagClipSettings(empty_box="stop", together=1),
-    "published-cocostuff": TagClipSettings(recheck=0.1, first_block=1, empty_box="stop", together=1),
-}
-"""By name: ours, and the published code's for VOC and COCO and for COCO-Stuff."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +154,28 @@ def refine(coarse: Tensor, propagated: Tensor, affinity: Tensor, grid: Grid) -> 
     boxes = region_boxes(marked.flatten(0, 1), grid).reshape(maps.shape).mT
     usable = (propagated.amax(dim=1, keepdim=True) > 0) & ~maps.mT.isnan().any(dim=1, keepdim=True)
     return torch.where(usable, affinity @ (coarse * boxes), propagated)
+
+
+def refine_one_by_one(coarse: Tensor, propagated: Tensor, affinity: Tensor, grid: Grid) -> Tensor:
+    """The same as the published code goes about it: image after image, class after class, a masked product each."""
+    refined = propagated.clone()
+    for image in range(len(coarse)):
+        for index in range(coarse.shape[2]):
+            place = (slice(image, image + 1), slice(None), slice(index, index + 1))
+            refined[place] = refine(coarse[place], propagated[place], affinity[place[0]], grid)
+    return refined
+
+
+ORDERS = {"together": refine, "one-by-one": refine_one_by_one}
+"""How the classes of an image are refined; both give the same scores."""
+TAGCLIP_SETTINGS = {
+    "default": TagClipSettings(),
+    "published": TagClipSettings(empty_box="stop", together=1, order="one-by-one"),
+    "published-cocostuff": TagClipSettings(
+        recheck=0.1, first_block=1, empty_box="stop", together=1, order="one-by-one"
+    ),
+}
+"""By name: ours, and the published code's for VOC and COCO and for COCO-Stuff."""
 
 
 def candidates(refined: Tensor, pooled: Tensor, recheck: float) -> Tensor:
@@ -264,7 +282,7 @@ def tagclip(tower: Tower, images: Tensor, text: Tensor, classes: int, settings: 
     patches, affinity, grid = patches_and_affinity(tower, images, settings)
     coarse = (settings.scale * patches @ text.T).softmax(dim=-1)
     propagated = affinity @ coarse
-    refined = refine(coarse, propagated, affinity, grid)
+    refined = ORDERS[settings.order](coarse, propagated, affinity, grid)
     pooled = refined.amax(dim=1)[:, :classes]
     found = looks(refined, pooled, grid, settings)
     scores, rechecked = pooled.clone(), torch.zeros_like(pooled, dtype=torch.bool)

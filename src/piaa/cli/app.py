@@ -29,7 +29,7 @@ def app(
     model: options.Model = "embedded",
     pretrained: options.Pretrained = None,
     device: options.Device = "auto",
-    engine: options.EngineName = "eager",
+    engine: options.EngineName = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
 ) -> None:

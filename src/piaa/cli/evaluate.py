@@ -62,9 +62,9 @@ def evaluate(
         write_scores(scores, ScoreTable(result.keys, scorer.label_names, result.labels, result.scores, result.decided))
     summary = result.summary(rule=ap_rule, resamples=bootstrap)
     each = result.per_class(ap_rule)
-    show_methods(summary)
+    show_methods(summary, result.main)
     show_comparisons(summary)
-    show_classes(scorer.label_names, each)
+    show_classes(scorer.label_names, each, result.main)
     for path, reason in result.failed:
         console.print(f"not read: {path}: {reason}", markup=False, highlight=False)
     if result.unmatched:

@@ -31,6 +31,8 @@ def fit(
     pretrained: options.Pretrained = None,
     front_end: options.FrontEnd = None,
     recipe: options.RecipeName = "default",
+    method: options.Method = "piaa",
+    compound_prompts: options.CompoundPrompts = None,
     templates: options.Templates = "published",
     quality: options.Quality = "standard",
     image_size: options.ImageSize = None,
@@ -58,6 +60,7 @@ def fit(
         pretrained=pretrained,
         front_end=front_end,
         recipe=recipe,
+        method=options.parse_method(method, compound_prompts),
         templates=templates,
         quality=quality,
         **({} if precision_target is None else {"threshold_rule": f"precision:{precision_target:g}"}),
@@ -97,9 +100,9 @@ def fit(
 
 def show_quality(report: dict[str, Any], names: list[str]) -> None:
     """The estimate of quality without labels, and what is to be said of it."""
-    for note in report["quality_notes"]:
+    for note in report.get("quality_notes", ()):
         show_note(note)
-    quality = report["quality"]
+    quality = report.get("quality")
     if not quality:
         return
     plain = ("[CLS]", "text patches")

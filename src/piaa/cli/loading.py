@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from piaa.cli.console import show_weights
 
 if TYPE_CHECKING:
+    from piaa.jobs.tag import TagScorer
     from piaa.recognizer import Recognizer
 
 
@@ -18,3 +19,25 @@ def load_recognizer(classifier: Path, **options: Any) -> Recognizer:
     recognizer = Recognizer.load(classifier, **options)
     show_weights(recognizer.scorer().setup.model)
     return recognizer
+
+
+def with_head(recognizer: Recognizer, head: Path | None, thresholds: list[str] | None) -> TagScorer:
+    """PIAA's scorer, or PIAA and a head that it taught together.
+
+    Raises:
+        ClassifierError: the head does not belong to the classifier.
+        InputError: thresholds by hand beside a head, which has its own.
+    """
+    scorer = recognizer.scorer()
+    if head is None:
+        return scorer
+    from piaa.engine import Scorer
+    from piaa.errors import InputError
+    from piaa.training.together import TogetherScorer
+    from piaa.training.trained import TrainedHead
+
+    if thresholds:
+        raise InputError("--threshold is for PIAA alone: with --head the thresholds were learnt for both together")
+    if not isinstance(scorer, Scorer):
+        raise InputError(f"--head goes with a classifier of PIAA, not with one of the method {scorer.method.name}")
+    return TogetherScorer(scorer, TrainedHead.load(head))

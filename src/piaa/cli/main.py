@@ -13,7 +13,21 @@ import typer
 from typer.core import TyperGroup
 
 from piaa.cli import app as app_command
-from piaa.cli import bench, compare, console, datasets, demo, evaluate, exchange, explain, fit, models, reproduce, tag
+from piaa.cli import (
+    bench,
+    compare,
+    console,
+    datasets,
+    demo,
+    evaluate,
+    exchange,
+    explain,
+    fit,
+    models,
+    reproduce,
+    tag,
+    train,
+)
 from piaa.cli.allocator import keep_freed_memory
 
 EVERYWHERE = {"--extension": True, "--quiet": False, "-q": False, "--verbose": False, "-v": False}
@@ -59,6 +73,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "models": models.models,
     "demo": demo.demo,
     "bench": bench.bench,
+    "train": train.train,
     "reproduce": reproduce.reproduce,
     "report": reproduce.report,
 }

@@ -7,9 +7,12 @@ importing those tables would make `piaa --help` wait for torch.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from piaa.baselines import Method as AnyMethod
 
 Images = Annotated[
     list[str] | None,
@@ -64,6 +67,18 @@ RecipeName = Annotated[
         "the one that the images speak for.",
     ),
 ]
+Method = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        help="piaa, or a system to compare it with: clip, text-patches, clip-patches, sclip, itaclip, sc-clip, "
+        "tagclip, tagclip-published, tagclip-published-cocostuff, sparc, sparc-published.",
+    ),
+]
+CompoundPrompts = Annotated[
+    Path | None,
+    typer.Option("--compound-prompts", help="SPARC's, one a line, in place of those made from the class names."),
+]
 Templates = Annotated[
     str, typer.Option("--templates", help="published, ensemble, or a template with {} for the class name.")
 ]
@@ -117,3 +132,24 @@ ApRule = Annotated[
 def parse_size(text: str | None) -> int | str | None:
     """What `--image-size` was given: a number, or a word that `Recognizer` knows."""
     return int(text) if text and text.isdecimal() else text
+
+
+def parse_method(name: str, compound_prompts: Path | None) -> str | AnyMethod:
+    """What `--method` and `--compound-prompts` were given, as `Recognizer` takes it.
+
+    Raises:
+        InputError: for a method that does not exist, or prompts for one that has none.
+        LabelError: when the file cannot be used.
+    """
+    if compound_prompts is None:
+        return name
+    from dataclasses import replace
+
+    from piaa.baselines import Sparc, get_method
+    from piaa.baselines.prompts import read_compound_prompts
+    from piaa.errors import InputError
+
+    method = get_method(name)
+    if not isinstance(method, Sparc):
+        raise InputError(f"--compound-prompts are for --method sparc, not for {name}")
+    return replace(method, compound=read_compound_prompts(compound_prompts))

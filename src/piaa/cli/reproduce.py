@@ -35,9 +35,12 @@ def reproduce(
     resize: options.Resize = None,
     images: Annotated[int, typer.Option(min=0, help="At most so many of each split; 0: all (scenes: 2,000).")] = 0,
     seed: options.Seed = 7,
+    seeds: Annotated[
+        int, typer.Option(min=0, help="Scenes of so many seeds, from --seed on; 0: as the experiment says (table1: 3).")
+    ] = 0,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
-    engine: options.EngineName = "eager",
+    engine: options.EngineName = None,
     batch_size: options.BatchSize = 0,
     workers: options.Workers = 2,
     again: Annotated[bool, typer.Option("--again", help="Measure what is in the results once more.")] = False,
@@ -45,7 +48,7 @@ def reproduce(
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would run, and what disk it takes.")] = False,
 ) -> None:
     """Measure tables and figures of the paper. What is measured already is not measured again."""
-    from piaa.experiments.choose import choose_datasets, choose_specs
+    from piaa.experiments.choose import choose_datasets, choose_specs, more_seeds
     from piaa.experiments.runner import Place
     from piaa.experiments.runner import reproduce as run
 
@@ -59,7 +62,8 @@ def reproduce(
             return _show_plan(specs, chosen, place)
         new: list[Any] = []
         for spec in specs:
-            new += run(spec, chosen, place, stage, again)
+            all_seeds = more_seeds(spec, chosen, ROOT / "scenes", images, seeds, stage)
+            new += run(spec, all_seeds, place, stage, again)
     _show_rows(new)
     text = f"{len(new)} new rows in {results}; see them beside the paper's: piaa report {results}"
     console.print(text, markup=False, highlight=False)

@@ -9,7 +9,7 @@ import typer
 
 from piaa.cli import options
 from piaa.cli.console import console, progress_bars, show_notices, shows_errors
-from piaa.cli.loading import load_recognizer
+from piaa.cli.loading import load_recognizer, with_head
 from piaa.errors import InputError
 
 
@@ -41,6 +41,9 @@ def tag(
     gallery: Annotated[
         Path | None, typer.Option(help="Also write a page with thumbnails and labels to this .html.")
     ] = None,
+    head: Annotated[
+        Path | None, typer.Option(help="A head that PIAA taught ('piaa train --pseudo-labels piaa'), used with it.")
+    ] = None,
     model: options.MovedModel = None,
     pretrained: options.MovedPretrained = None,
     device: options.Device = "auto",
@@ -65,7 +68,7 @@ def tag(
         workers=workers,
     )
     recognizer.set_thresholds(parse_thresholds(threshold or []))
-    scorer = recognizer.scorer()
+    scorer = with_head(recognizer, head, threshold)
     with progress_bars() as stage:
         summary = tag_job(
             scorer,
@@ -73,7 +76,7 @@ def tag(
             out=out,
             resume=resume,
             strict=strict,
-            batch_size=scorer.setup.decoded_together,
+            batch_size=recognizer.scorer().setup.decoded_together,
             workers=workers,
             all_scores=all_scores,
             progress=stage("tagging"),

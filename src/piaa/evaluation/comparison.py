@@ -26,7 +26,8 @@ def method_pairs(
     if method is None:
         shared = [(name, name) for name in first.scores if name in second.scores]
         if not shared:
-            raise InputError(f"no method in common: {', '.join(first.scores)} and {', '.join(second.scores)}")
+            known = f"{', '.join(first.scores)} and {', '.join(second.scores)}"
+            raise InputError(f"no method in common: {known}; name one of each: --method (second) and --against (first)")
         return shared
     for name, table, which in ((against or method, first, "first"), (method, second, "second")):
         if name not in table.scores:

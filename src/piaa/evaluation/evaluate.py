@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from piaa.baselines import PIAA
 from piaa.classifier import Classifier
-from piaa.engine import Scorer
 from piaa.errors import ImageError, InputError
 from piaa.evaluation import metrics
 from piaa.evaluation.summary import summarise
@@ -20,6 +20,7 @@ from piaa.evaluation.truth import Truth
 from piaa.inputs.items import batches, iterate
 from piaa.jobs import Progress
 from piaa.method import paa
+from piaa.methods import AnyScorer, MethodScorer
 from piaa.vision.encoder import Encoded
 
 CLS_SCALE, TEXT_SCALE = 80.0, 60.0  # of the published baselines' softmaxes: [CLS], text patches
@@ -34,6 +35,14 @@ METHOD_NAMES = {
 }
 
 
+SHORT_NAMES = {"cls": "[CLS]", "text_patch": "text patches", "piaa": "PIAA"}
+
+
+def method_title(method: str, short: bool = False) -> str:
+    """What a table calls a method; one of `piaa.baselines.METHODS` goes by its own name."""
+    return {**METHOD_NAMES, **(SHORT_NAMES if short else {})}.get(method, method)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Scores of every method on the images of a truth file.
@@ -43,11 +52,12 @@ class Evaluation:
         labels: n x C of 0 and 1.
         sizes: n x C relative sizes, NaN where unknown.
         scores: method to n x C.
-        calibrated: n x C of PIAA, 0..1.
-        decided: n x C bool of PIAA.
+        calibrated: n x C of the method `main`, 0..1.
+        decided: n x C bool of it.
         failed: images that could not be read, with reasons.
         unmatched: images that the truth file does not name.
         keys: n names of the images in the truth file, which do not depend on where the files are.
+        main: the method that the classifier is of: `piaa`, or the one method of `scores`.
     """
 
     ids: list[str]
@@ -60,10 +70,20 @@ class Evaluation:
     unmatched: list[str]
 
     keys: list[str] = field(default_factory=list)
+    main: str = PIAA
 
     def summary(self, *, rule: str = "torchmetrics", resamples: int | None = None, seed: int = 0) -> dict[str, Any]:
         """Every number, in percent: see `piaa.evaluation.summary.summarise`."""
-        return summarise(self.scores, self.labels, self.sizes, self.decided, rule=rule, resamples=resamples, seed=seed)
+        return summarise(
+            self.scores,
+            self.labels,
+            self.sizes,
+            self.decided,
+            rule=rule,
+            resamples=resamples,
+            seed=seed,
+            main=self.main,
+        )
 
     def per_class(self, rule: str = "torchmetrics") -> dict[str, list[float]]:
         """AP of each class by method, percent; NaN without positives."""
@@ -103,8 +123,22 @@ def _key(truth: Truth, image: str, inputs: Any) -> str | None:
     return key
 
 
+def _seen(scorer: AnyScorer, images: Tensor) -> dict[str, Tensor]:
+    """Of a batch: scores of every method of `METHODS`, or the rows of another method."""
+    if isinstance(scorer, MethodScorer):
+        return {scorer.method.name: scorer.observe(images)}
+    return method_scores(scorer.classifier, scorer.encode(images))
+
+
+def _scores(scorer: AnyScorer, seen: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Scores of the whole set from what `_seen` gave."""
+    if isinstance(scorer, MethodScorer):
+        return {name: scorer.score_set(rows) for name, rows in seen.items()}
+    return seen
+
+
 def evaluate(
-    scorer: Scorer,
+    scorer: AnyScorer,
     inputs: Any,
     truth: Truth,
     *,
@@ -112,7 +146,7 @@ def evaluate(
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Score the images that a truth file names, by every method.
+    """Score the images that a truth file names, by PIAA and its parts or by the method that the classifier is of.
 
     Raises:
         InputError: when there are no images, or the truth names none of them.
@@ -124,11 +158,11 @@ def evaluate(
         failed.append((error.path, error.reason))
 
     ids: list[str] = []
-    parts: dict[str, list[Tensor]] = {name: [] for name in METHODS}
+    parts: dict[str, list[Tensor]] = {}
     for batch in batches(items, scorer.preprocess, batch_size, workers, report):
         ids.extend(batch.ids)
-        for name, scores in method_scores(scorer.classifier, scorer.encode(batch.images)).items():
-            parts[name].append(scores)
+        for name, values in _seen(scorer, batch.images).items():
+            parts.setdefault(name, []).append(values)
         if progress:
             progress(batch.indices[-1] + 1, len(items))
     keys = [_key(truth, name, inputs) for name in ids]
@@ -139,8 +173,9 @@ def evaluate(
             "the truth file names none of the images found; its paths are taken from its own "
             "folder, or from the folder of images"
         )
-    kept = {name: torch.cat(part)[found] for name, part in parts.items()}
-    calibrated, decided = scorer.decide(kept["piaa"])
+    main = scorer.method.name if isinstance(scorer, MethodScorer) else PIAA
+    kept = _scores(scorer, {name: torch.cat(part)[found] for name, part in parts.items()})
+    calibrated, decided = scorer.decide(kept[main])
     named = set(found)
     return Evaluation(
         [ids[i] for i in found],
@@ -152,4 +187,5 @@ def evaluate(
         failed,
         [name for number, name in enumerate(ids) if number not in named],
         known,
+        main,
     )

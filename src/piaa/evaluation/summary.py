@@ -23,17 +23,19 @@ def summarise(
     rule: str = "torchmetrics",
     resamples: int | None = None,
     seed: int = 0,
+    main: str = "piaa",
 ) -> dict[str, Any]:
     """Measure all methods.
 
     Args:
-        scores: method to N x C; one is `piaa`.
+        scores: method to N x C; one is `main`.
         labels: N x C of 1, 0 and -1 (does not count).
         sizes: N x C relative sizes, NaN where unknown.
-        decided: N x C bool, PIAA's labels.
+        decided: N x C bool, the labels of `main`.
         rule: a name in `metrics.AP_RULES`.
         resamples: of the bootstrap; 0: no intervals and no comparisons, None: `metrics.default_resamples`.
         seed: of the bootstrap.
+        main: whose labels are measured, and which is compared with the baselines.
 
     Returns:
         JSON values, in percent but for p values, counts and what researchers registered:
@@ -49,7 +51,7 @@ def summarise(
     name = metrics.AP_METRICS.get(rule, rule)
     values = {method: metrics.mean_average_precision(s, labels, rule) for method, s in scores.items()}
     drawn = _samples(name, scores, labels, count, seed)
-    choices = _decisions(scores["piaa"], labels, decided)
+    choices = _decisions(scores[main], labels, decided)
     registered, notes = _registered(scores, labels)
     return {
         "map": {method: value * 100 for method, value in values.items()},
@@ -60,7 +62,7 @@ def summarise(
         if count
         else {},
         "top3": {m: _percent(metrics.f1(metrics.top_k_decisions(s), labels)) for m, s in scores.items()},
-        "comparisons": [_against(b, values, drawn) for b in BASELINES if b in drawn],
+        "comparisons": [_against(main, b, values, drawn) for b in BASELINES if b in drawn],
         "metrics": registered,
         "notes": notes,
         "rule": rule,
@@ -75,11 +77,11 @@ def _samples(name: str, scores: Mapping[str, Tensor], labels: Tensor, count: int
     return {m: metrics.bootstrap_samples(name, s, labels, resamples=count, seed=seed) for m, s in scores.items()}
 
 
-def _decisions(piaa: Tensor, labels: Tensor, decided: Tensor) -> dict[str, Tensor]:
+def _decisions(scores: Tensor, labels: Tensor, decided: Tensor) -> dict[str, Tensor]:
     return {
         "learnt thresholds": decided,
-        "relative threshold": metrics.relative_decisions(piaa),
-        "oracle thresholds": piaa >= metrics.oracle_thresholds(piaa, labels),
+        "relative threshold": metrics.relative_decisions(scores),
+        "oracle thresholds": scores >= metrics.oracle_thresholds(scores, labels),
     }
 
 
@@ -107,9 +109,9 @@ def _f1_intervals(decided: Tensor, labels: Tensor, count: int, seed: int) -> dic
     return {key: _ends(interval) for key, interval in each.items()}
 
 
-def _against(baseline: str, values: Mapping[str, float], drawn: Mapping[str, Tensor]) -> dict[str, Any]:
-    found = metrics.comparison_of(values["piaa"], values[baseline], drawn["piaa"], drawn[baseline])
-    return {"run": "piaa", "baseline": baseline, **comparison_percent(found)}
+def _against(main: str, baseline: str, values: Mapping[str, float], drawn: Mapping[str, Tensor]) -> dict[str, Any]:
+    found = metrics.comparison_of(values[main], values[baseline], drawn[main], drawn[baseline])
+    return {"run": main, "baseline": baseline, **comparison_percent(found)}
 
 
 def comparison_percent(found: metrics.Comparison) -> dict[str, float]:

@@ -56,6 +56,35 @@ def choose_datasets(
     return [_first(dataset, images) if images else dataset for dataset in chosen]
 
 
+def more_seeds(
+    spec: Spec,
+    datasets: Sequence[Dataset],
+    scenes_root: Path,
+    images: int = 0,
+    seeds: int = 0,
+    stage: Callable[[str], Progress] | None = None,
+) -> list[Dataset]:
+    """The data sets of an experiment: scenes once for each of several seeds, counted up from the one that is there.
+
+    Args:
+        spec: the experiment; one that is repeated over seeds says how many (`seeds`), others have 1.
+        datasets: those chosen.
+        scenes_root: where scenes are drawn.
+        images: as of `choose_datasets`.
+        seeds: how many, in the place of what the experiment says; 0: as it says.
+        stage: as of `choose_datasets`.
+    """
+    count = int(spec.options.get("seeds", 1))
+    count = (seeds or count) if "seeds" in spec.options else 1
+    found = []
+    for dataset in datasets:
+        found.append(dataset)
+        if dataset.name == SCENES and dataset.seed is not None:
+            for seed in range(dataset.seed + 1, dataset.seed + count):
+                found += choose_datasets([SCENES], None, scenes_root, seed, images, stage)
+    return found
+
+
 def _first(dataset: Dataset, images: int) -> Dataset:
     return replace(dataset, unlabelled=dataset.unlabelled[:images], test=dataset.test[:images])
 

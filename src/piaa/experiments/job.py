@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from piaa.baselines import METHODS
 from piaa.datasets import Dataset
 from piaa.engine import Setup, digest
+from piaa.evaluation.evaluate import METHODS as PIAA_METHODS
 from piaa.experiments.features import Features, FeatureStore
 from piaa.experiments.measure import Learnt, learn, score, targets
 from piaa.experiments.results import Row, commit, versions
@@ -58,10 +60,9 @@ class Job:
         """Changes with anything that decides the numbers."""
         images = [digest_of_items(part) for part in (self.dataset.unlabelled, self.dataset.test)]
         lines = [[run.row, run.method, *([run.change] if run.change else [])] for run in self.runs]
-        recipe = self.recipe.to_dict()
-        return digest(
-            self.spec.name, self.spec.options, lines, self.setup.describe(), recipe, self.dataset.name, images
-        )
+        constants = [METHODS[run.method].plain() for run in self.runs if run.method in METHODS]
+        parts = [self.spec.name, self.spec.options, lines, self.setup.describe(), self.recipe.to_dict()]
+        return digest(*parts, self.dataset.name, images, *constants)
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -125,7 +126,7 @@ class Job:
             model=run.model,
             pretrained=run.pretrained,
             front_end=run.front_end,
-            recipe=self.recipe.name,
+            recipe=self.recipe.name if run.method in PIAA_METHODS else "",
             method=run.method,
             metric=metric,
             value=value,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,10 +14,12 @@ from piaa.experiments.ablations import ablations
 from piaa.experiments.job import Job
 from piaa.experiments.measure import finish, fused_at, learn, mean_ap
 from piaa.experiments.results import Row
+from piaa.experiments.systems import systems
+from piaa.experiments.timings import timing
 
 
 def methods(job: Job) -> list[Row]:
-    """Tables 1 to 4: mAP of each line's method, with every registered metric beside it."""
+    """Tables 2 to 4: mAP of each line's method, with every registered metric beside it."""
     rows = []
     for run in job.runs:
         scores = job.scores[run.method]
@@ -27,26 +28,6 @@ def methods(job: Job) -> list[Row]:
             job.row(run, name, metric(scores, job.labels)) for name, metric in metrics.registered_metrics().items()
         ]
     return rows
-
-
-def timing(job: Job) -> list[Row]:
-    """Table 5: minutes to learn and to tag, decoding and encoding included, and the encoder's share in percent."""
-    (run,) = job.runs
-    learnt = job.learnt
-    _ = job.test  # encoded before the clock of the scoring starts
-    begin = time.monotonic()
-    _ = job.scores
-    scoring = time.monotonic() - begin
-    learning = job.unlabelled.seconds + learnt.bank_seconds + learnt.closed_form_seconds
-    testing = job.test.seconds + scoring
-    return [
-        job.row(run, "learning minutes", learning / 60),
-        job.row(run, "test minutes", testing / 60),
-        job.row(run, "encoder share of learning", 100 * job.unlabelled.encoder_seconds / learning),
-        job.row(run, "encoder share of test", 100 * job.test.encoder_seconds / testing),
-        job.row(run, "images learnt from a second", len(job.unlabelled) / learning),
-        job.row(run, "images tagged a second", len(job.test) / testing),
-    ]
 
 
 def scale(job: Job) -> list[Row]:
@@ -101,6 +82,7 @@ def retained(job: Job) -> list[Row]:
 
 KINDS: dict[str, Callable[[Job], list[Row]]] = {
     "methods": methods,
+    "systems": systems,
     "timing": timing,
     "scale": scale,
     "sweep": sweep,
@@ -109,3 +91,5 @@ KINDS: dict[str, Callable[[Job], list[Row]]] = {
     "ablations": ablations,
 }
 """By the name in a specification."""
+LINE_BY_LINE = frozenset({"systems"})
+"""Kinds whose lines are jobs of their own, each stored when it is done."""

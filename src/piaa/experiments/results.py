@@ -27,14 +27,14 @@ class Row:
         model: name, with `pretrained` the weights.
         pretrained: tag, file or `random`.
         front_end: of the patches.
-        recipe: name of the recipe.
-        method: a name of `piaa.evaluation.evaluate.METHODS`.
+        recipe: name of the recipe; empty for a system that has none.
+        method: a name of `piaa.evaluation.evaluate.METHODS`, or of a system of `piaa.experiments.systems`.
         metric: `mAP`, `AP giraffe`, `minutes` and so on.
         value: percent for AP and F1.
         low: of the 95% interval over images; None where there is none.
         high: likewise.
-        parameter: what a sweep varies, such as `K=128`; `seed=7` for ablations, which are repeated over seeds; empty
-            otherwise.
+        parameter: what a sweep varies, such as `K=128`; `seed=7` for what is repeated over seeds (ablations, table 1);
+            empty otherwise.
         images: that the value is taken over.
         seconds: that the run took, without the encoder where its embeddings were stored.
         run: key of the run; a run whose key is in the file is not run again.

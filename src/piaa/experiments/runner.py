@@ -11,7 +11,7 @@ from piaa.datasets import Dataset
 from piaa.engine import Setup
 from piaa.experiments.features import FeatureStore
 from piaa.experiments.job import Job, recipe_for
-from piaa.experiments.kinds import KINDS
+from piaa.experiments.kinds import KINDS, LINE_BY_LINE
 from piaa.experiments.results import Results, Row
 from piaa.experiments.spec import Run, Spec
 from piaa.jobs import Progress
@@ -70,7 +70,8 @@ def jobs(spec: Spec, datasets: Sequence[Dataset], place: Place, stage: Stage | N
         for dataset in datasets:
             setup = _setup(loaded[1], lines[0], place)
             progress = stage(f"{spec.name} {dataset.name} {lines[0].model} {lines[0].front_end}") if stage else None
-            yield Job(spec, lines, dataset, setup, store, place.results, progress)
+            for own in [(line,) for line in lines] if spec.kind in LINE_BY_LINE else [lines]:
+                yield Job(spec, own, dataset, setup, store, place.results, progress)
 
 
 def reproduce(

@@ -19,7 +19,7 @@ class Run:
 
     Attributes:
         row: as the paper calls it.
-        method: a name of `piaa.evaluation.evaluate.METHODS`.
+        method: a name of `piaa.evaluation.evaluate.METHODS`, or of a system of `piaa.experiments.systems`.
         model: for `piaa.vision.models.load_model`, with `pretrained`.
         pretrained: tag or checkpoint; empty for a model that brings its own weights.
         front_end: a name of `piaa.vision.front_ends.FRONT_ENDS`.

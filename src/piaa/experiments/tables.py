@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from piaa.experiments.ablation_table import ablation_cells
+from piaa.experiments.ablation_table import ablation_cells, over_seeds
 from piaa.experiments.paper import paper_figures
 from piaa.experiments.results import Row
 from piaa.experiments.spec import PAPER_DATASETS, Spec
 
+RATIO = "test time, PIAA = 1"
 SIZES = ("small", "medium", "large")
 
 
@@ -36,9 +37,12 @@ class Table:
 
 def build_table(spec: Spec, rows: Sequence[Row]) -> Table:
     """The table of an experiment from its rows."""
-    build = {"scale": _scale_table, "timing": _timing_table, "ablations": _ablation_table}.get(
-        spec.kind, _methods_table
-    )
+    build = {
+        "scale": _scale_table,
+        "systems": _systems_table,
+        "timing": _timing_table,
+        "ablations": _ablation_table,
+    }.get(spec.kind, _methods_table)
     header, lines = build(spec, rows)
     mine = [place for place, name in enumerate(header) if name.endswith("ours")]
     ours = tuple(not mine or any(line[place] for place in mine) for line in lines)
@@ -59,7 +63,8 @@ def _provenance(rows: Sequence[Row]) -> str:
     recipes = _several("recipe", [row.recipe for row in rows])
     commits = _several("commit", [row.commit for row in rows])
     software = " and ".join(sorted({row.versions for row in rows}))
-    parts = [f"measured on {rows[-1].images} test images with {models}", front_ends, recipes, software, commits]
+    seeds = _several("seed", [row.parameter.removeprefix("seed=") for row in rows if row.parameter.startswith("seed=")])
+    parts = [f"measured on {rows[-1].images} test images with {models}", seeds, front_ends, recipes, software, commits]
     return ", ".join(part for part in parts if part)
 
 
@@ -104,9 +109,30 @@ def _methods_table(spec: Spec, rows: Sequence[Row]) -> Cells:
             theirs, mine = paper.get(name, {}).get(dataset), measured.get((name, dataset))
             known = {"paper": _number(theirs), "ours": _with_interval(mine)}
             known["difference"] = _signed(mine.value - theirs) if mine and theirs is not None else ""
-            cells.append(known[what] if what in known else _number(others.get((name, dataset, what))))
+            digits = 2 if what.endswith("minutes") else 1
+            cells.append(known[what] if what in known else _number(others.get((name, dataset, what)), digits))
         lines.append(tuple(cells))
     return tuple(header), tuple(lines)
+
+
+def _systems_table(spec: Spec, rows: Sequence[Row]) -> Cells:
+    """As `_methods_table`; a line that was measured on several seeds has their mean and its interval over seeds."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.row, row.dataset, row.metric), []).append(row)
+    return _methods_table(spec, [_over_seeds(own) for own in groups.values()])
+
+
+def _over_seeds(rows: Sequence[Row]) -> Row:
+    if len(rows) == 1:
+        return rows[0]
+    values = [row.value for row in rows]
+    lows = [row.value if row.low is None else row.low for row in rows]
+    highs = [row.value if row.high is None else row.high for row in rows]
+    found = over_seeds(values, lows, highs)
+    bare = rows[0].low is None
+    low, high = (None, None) if bare else (found.low, found.high)
+    return replace(rows[-1], value=found.value, low=low, high=high, parameter="")
 
 
 def _scale_table(spec: Spec, rows: Sequence[Row]) -> Cells:
@@ -131,17 +157,32 @@ def _scale_table(spec: Spec, rows: Sequence[Row]) -> Cells:
 
 
 def _timing_table(spec: Spec, rows: Sequence[Row]) -> Cells:
-    """One line a data set: the paper's minutes, ours, and the encoder's share."""
+    """A line a data set: the paper's minutes, ours, the encoder's share; then one a method, in units of PIAA's."""
     paper = paper_figures(spec.paper)
-    metrics = list(dict.fromkeys(row.metric for row in rows))
+    minutes = [row for row in rows if row.metric != RATIO]
+    metrics = list(dict.fromkeys(row.metric for row in minutes))
     columns = list(next(iter(paper.values()), {}))
-    header = ("minutes", *(f"{column} (paper)" for column in columns), *(f"{metric}, ours" for metric in metrics))
-    value = {(row.dataset, row.metric): row.value for row in rows}
+    header = (
+        "minutes",
+        *(f"{column} (paper)" for column in columns),
+        *(f"{metric}, ours" for metric in metrics),
+        RATIO,
+    )
+    value = {(row.dataset, row.metric): row.value for row in minutes}
     lines = []
-    for dataset in dict.fromkeys([*paper, *_datasets(rows)]):
+    for dataset in dict.fromkeys([*paper, *_datasets(minutes)]):
         theirs = [_number(paper.get(dataset, {}).get(column)) for column in columns]
         mine = [_number(value.get((dataset, metric)), 2) for metric in metrics]
-        lines.append((dataset, *theirs, *mine))
+        lines.append((dataset, *theirs, *mine, ""))
+    blank = [""] * (len(header) - 2)
+    for dataset, cells in paper.items():
+        theirs_of, own = cells.get("TagCLIP test"), cells.get("PIAA test")
+        if theirs_of and own:
+            lines.append((f"{dataset}: TagCLIP, in the paper", *blank, _number(theirs_of / own)))
+    for row in rows:
+        if row.metric == RATIO:
+            name = f"{row.dataset}: {row.row}, {row.parameter.removeprefix('classes=')} classes, ours"
+            lines.append((name, *blank, _with_interval(row)))
     return header, tuple(lines)
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from piaa.engine import Learner
 from piaa.evaluation.evaluate import Evaluation, evaluate
 from piaa.evaluation.truth import read_truth
 from piaa.files import claim_folder, write_json, write_text
 from piaa.jobs import fit_job, tag_job
+from piaa.methods import AnyLearner
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names
 from piaa.scenes.folders import forget_scenes, write_scene_folder, write_scene_truth
@@ -35,7 +35,7 @@ class DemoResult:
     metrics: dict[str, Any]
     evaluation: Evaluation
     recognizer: Recognizer
-    learner: Learner
+    learner: AnyLearner
     seconds: dict[str, float] = field(default_factory=dict)
 
 

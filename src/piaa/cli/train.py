@@ -1,0 +1,179 @@
+"""`piaa train`: the other systems of table 1, on stored embeddings of a frozen tower."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from piaa.cli import options
+from piaa.cli.console import console, output, progress_bars, show_note, show_weights, shows_errors
+
+if TYPE_CHECKING:
+    from piaa.training.spec import Method, Pace
+
+ROOT = Path(".piaa")
+MIXED = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
+"""`--precision` to Fabric's word for it: weights stay in float32."""
+
+
+@shows_errors
+def train(
+    method: Annotated[str, typer.Option(help="A name of --list, such as cdul; there is no default.")] = "",
+    out: Annotated[Path | None, typer.Option(help="The file of the trained head to write.")] = None,
+    images: Annotated[str | None, typer.Option(help="Folder, file or glob of training images.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Class names, one a line; with --images.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="True labels of the training images; 'none' needs none.")] = None,
+    test_images: Annotated[str | None, typer.Option(help="Folder, file or glob of test images.")] = None,
+    test_truth: Annotated[
+        Path | None, typer.Option(help="True labels of the test images; no training sees them.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="In place of all these: scenes, VOC07, VOC12, COCO or NUS.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Root folder of the data sets; default $PIAA_DATA_DIR.")] = None,
+    limit: Annotated[
+        int, typer.Option("--images-limit", min=0, help="At most so many of each split; 0: all (scenes: 2,000).")
+    ] = 0,
+    regime: Annotated[
+        str, typer.Option(help="full, partial (10%), single-positive or none; else the method's own.")
+    ] = "",
+    pseudo_labels: Annotated[str, typer.Option(help="Teacher: clip or piaa; else the method's own.")] = "",
+    drawn_labels: Annotated[
+        Path | None, typer.Option(help="File that keeps the drawn labels; read if it is there.")
+    ] = None,
+    recipe_for: Annotated[
+        str, typer.Option(help="Constants of VOC07, VOC12, COCO, NUS or scenes; else the data set's.")
+    ] = "",
+    head: Annotated[str, typer.Option(help="class-wise or cls: what the linear classifiers see.")] = "class-wise",
+    epochs: Annotated[int, typer.Option(min=0, help="0: the method's own.")] = 0,
+    choose_epoch: Annotated[
+        str, typer.Option(help="last, or test-map: the published habit of looking at the test labels, marked as such.")
+    ] = "last",
+    backbone: Annotated[
+        str, typer.Option(help="Train this timm backbone end to end, such as resnet50, in place of a head alone.")
+    ] = "",
+    backbone_weights: Annotated[
+        str, typer.Option(help="imagenet, random (a trial), or a safetensors file.")
+    ] = "imagenet",
+    backbone_size: Annotated[int, typer.Option(min=32, help="Pixels of a side for the backbone.")] = 448,
+    export: Annotated[Path | None, typer.Option(help="Also write the backbone as ONNX, for edge devices.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write all numbers to this JSON file.")] = None,
+    features: Annotated[Path, typer.Option(help="Folder of stored embeddings.")] = ROOT / "features",
+    seed: options.Seed = 7,
+    model: options.Model = "embedded",
+    pretrained: options.Pretrained = None,
+    front_end: options.FrontEnd = None,
+    image_size: options.ImageSize = "trained",
+    resize: options.Resize = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    batch_size: options.BatchSize = 0,
+    workers: options.Workers = 2,
+    resume: options.Resume = False,
+    show_list: Annotated[bool, typer.Option("--list", help="Only list the methods and their parts.")] = False,
+) -> None:
+    """Train one of the systems that table 1 compares PIAA with, and measure it on test images."""
+    if show_list:
+        return _show_methods()
+    from piaa.errors import InputError
+    from piaa.experiments.features import FeatureStore
+    from piaa.files import check_place, write_json
+    from piaa.setups import setup_of
+    from piaa.training.backbones import check_method, load_backbone
+    from piaa.training.data import from_dataset, from_files
+    from piaa.training.job import EndToEnd, train_job
+    from piaa.training.loop import Place
+    from piaa.training.run import Plan
+    from piaa.training.spec import read_method
+
+    if not method or out is None:
+        raise InputError("name a method and a file: piaa train --method NAME --out FILE (piaa train --list names them)")
+    chosen = read_method(method)
+    if export and not backbone:
+        raise InputError("--export writes a backbone; name one with --backbone")
+    end_to_end = EndToEnd(backbone, backbone_weights, backbone_size, export) if backbone else None
+    if end_to_end:  # before hours of encoding
+        check_method(method)
+        load_backbone(backbone, backbone_weights)
+    for path in filter(None, (out, report, export)):
+        check_place(path)
+    setup = setup_of(
+        (model, pretrained), front_end=front_end, image_size=options.parse_size(image_size), resize=resize,
+        device=device, precision=precision, engine="eager", batch_size=batch_size,
+    )  # fmt: skip
+    show_weights(setup.model)
+    with progress_bars() as stage:
+        store = FeatureStore(features, workers)
+        if dataset:
+            found = from_dataset(_open(dataset, data, seed, limit, stage), setup, store, stage)
+        else:
+            found = from_files(images, labels, truth, (test_images, test_truth), setup, store, stage)
+        for note in found.notes:
+            show_note(note)
+        plan = Plan(
+            chosen.on(recipe_for or found.name), regime, pseudo_labels, head, seed, choose_epoch, drawn_labels,
+            _pace(chosen, epochs, end_to_end is not None),
+        )  # fmt: skip
+        partial = out.with_name(out.name + ".partial")
+        place = Place(_accelerator(device), MIXED.get(precision, "32-true"), partial, resume)
+        numbers = train_job(plan, found, out, place, setup.describe(), end_to_end, stage("epochs"))
+    _show(numbers)
+    console.print(f"written: {out}", markup=False, highlight=False)
+    if report:
+        write_json(report, numbers)
+
+
+def _open(name: str, data: Path | None, seed: int, limit: int, stage: Any) -> Any:
+    from piaa.experiments.choose import choose_datasets
+
+    (dataset,) = choose_datasets([name], data, ROOT / "scenes", seed, limit, stage)
+    return dataset
+
+
+def _pace(method: Method, epochs: int, end_to_end: bool) -> Pace | None:
+    from dataclasses import replace
+
+    return replace(method.published if end_to_end else method.frozen, epochs=epochs) if epochs else None
+
+
+def _accelerator(device: str) -> str:
+    return "gpu" if device == "cuda" else device
+
+
+def _show(numbers: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    teacher = numbers["teacher"] or "none"
+    if numbers["choose"] == "test-map":
+        show_note("the epoch was chosen by its mAP on the test labels, as much published code does: this flatters it")
+    if numbers.get("weights") == "random":
+        show_note(
+            f"{numbers['backbone']} began with random weights: this is a trial, its mAP says nothing of the method"
+        )
+    table = Table("method", "labels", "teacher", "epoch", "seconds", "mAP, %", "95% interval")
+    interval = f"{numbers['low']:.1f} to {numbers['high']:.1f}" if "map" in numbers else ""
+    value = f"{numbers['map']:.1f}" if "map" in numbers else "no test images"
+    table.add_row(
+        numbers["method"], numbers["regime"], teacher, str(numbers["epoch"]), f"{numbers['seconds']:.1f}", value,
+        interval,
+    )  # fmt: skip
+    for key, name in (("piaa", "PIAA, the teacher"), ("together", "both together")):
+        if key in numbers:
+            found = numbers[key]
+            table.add_row(name, "none", "", "", "", f"{found['map']:.1f}", f"{found['low']:.1f} to {found['high']:.1f}")
+    output.print(table)
+
+
+def _show_methods() -> None:
+    from rich.table import Table
+
+    from piaa.training import METHODS
+    from piaa.training.spec import read_method
+
+    table = Table("method", "line of table 1", "labels", "teacher", "loss", "label update", title="Trained methods")
+    for name in METHODS:
+        method = read_method(name)
+        table.add_row(name, method.row, method.regime, method.teacher, method.loss, method.update)
+    output.print(table)

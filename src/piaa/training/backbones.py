@@ -1,0 +1,294 @@
+"""End to end: a timm backbone that learns with its head, as the published systems do it.
+
+The labels, losses and updates are those of stored embeddings; only what the network is given differs. A teacher still
+looks at stored embeddings of the same images.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from piaa.errors import ClassifierError, ImageError, InputError, ModelError
+from piaa.files import whole_file
+from piaa.inputs.items import Item
+from piaa.jobs import Progress
+from piaa.training.heads import Head, Network
+from piaa.training.loop import Place
+from piaa.training.material import Material
+from piaa.training.run import LAST, Learnt, Plan, learn
+from piaa.vision.preprocess import Preprocess, build_preprocess
+
+IMAGENET, RANDOM = "imagenet", "random"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+FORMAT, VERSION = "piaa-trained-network", 1
+NEEDS_EMBEDDINGS = {
+    "ccd": "its class activation maps are those of a head on stored patches",
+    "sst": "its features are class by class",
+    "sarb": "its features are class by class",
+}
+"""Methods that this room trains on stored embeddings alone, and why."""
+
+
+def load_backbone(name: str, weights: str) -> nn.Module:
+    """A timm model without its classifier: B x 3 x H x W to B x k.
+
+    Args:
+        name: as timm calls it, such as `resnet50`.
+        weights: `imagenet` (fetched by timm where that can be), `random`, or a safetensors file of the backbone.
+
+    Raises:
+        ModelError: no such model, or weights that cannot be had or do not fit.
+    """
+    import timm
+
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=weights == IMAGENET, num_classes=0)
+    except Exception as error:  # whatever timm or the download raises
+        advice = "give --backbone-weights random for a trial, or a file" if weights == IMAGENET else "see timm's list"
+        raise ModelError(f"backbone {name!r} with weights {weights!r} cannot be had: {error}; {advice}") from error
+    if weights not in (IMAGENET, RANDOM):
+        try:
+            with safe_open(weights, framework="pt") as opened:
+                model.load_state_dict({key: opened.get_tensor(key) for key in opened.keys()})  # noqa: SIM118
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise ModelError(f"{weights}: no safetensors weights of {name!r} ({error})") from error
+    return model
+
+
+def check_method(name: str) -> None:
+    """Refuse a method that is trained on stored embeddings alone.
+
+    Raises:
+        InputError: saying why.
+    """
+    if name in NEEDS_EMBEDDINGS:
+        reason = NEEDS_EMBEDDINGS[name]
+        raise InputError(f"{name} is trained on stored embeddings alone here: {reason}; leave out --backbone")
+
+
+def backbone_width(backbone: nn.Module) -> int:
+    """k."""
+    return int(backbone.num_features)  # type: ignore[arg-type]
+
+
+def backbone_preprocess(size: int) -> Preprocess:
+    """Squashed to size x size, ImageNet's mean and deviation, as the published systems have it."""
+    return build_preprocess(size, "squash", MEAN, STD, "bilinear")
+
+
+class ImageInputs:
+    """Images of a training set as a backbone takes them, decoded when their turn comes.
+
+    Args:
+        items: N images, all readable.
+        preprocess: to 3 x H x W.
+        width: k of the backbone.
+        flips: a generator for mirrored images in training; None: none are.
+        workers: threads that decode.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        preprocess: Preprocess,
+        width: int,
+        flips: torch.Generator | None = None,
+        workers: int = 2,
+    ) -> None:
+        self.items, self.preprocess, self.width = list(items), preprocess, width
+        self._flips, self._pool = flips, ThreadPoolExecutor(workers)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, rows: Tensor | slice) -> Tensor:
+        """B x 3 x H x W.
+
+        Raises:
+            ImageError: an image cannot be read; those that cannot are to be left out before.
+        """
+        chosen = self.items[rows] if isinstance(rows, slice) else [self.items[row] for row in rows.tolist()]
+        images = torch.stack(list(self._pool.map(self._load, chosen)))
+        if self._flips is None or isinstance(rows, slice):  # slices are for looking, rows for learning
+            return images
+        self._flips.manual_seed(int(rows.sum()) * 31 + int(rows[0]))  # of the batch alone: a resumed run flips alike
+        mirrored = torch.rand(len(images), generator=self._flips) < 0.5
+        return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+
+    def _load(self, item: Item) -> Tensor:
+        return self.preprocess(item.load())
+
+
+def readable(items: Sequence[Item], ids: Sequence[str]) -> list[Item]:
+    """The items of these ids, in their order.
+
+    Raises:
+        InputError: an id that is none.
+    """
+    by_id = {item.id: item for item in items}
+    missing = [name for name in ids if name not in by_id]
+    if missing:
+        raise InputError(f"{len(missing)} images have embeddings but are not among the images: {missing[0]}")
+    return [by_id[name] for name in ids]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """A backbone with its head, as trained.
+
+    Attributes:
+        network: on the CPU.
+        backbone: as timm calls it.
+        size: pixels of a side.
+        names: C class names.
+        settings: JSON values.
+    """
+
+    network: Network
+    backbone: str
+    size: int
+    names: list[str]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def score(self, items: Sequence[Item], batch: int = 32) -> tuple[Tensor, list[int], list[tuple[str, str]]]:
+        """Probabilities n x C of the images that can be read, their positions, and (id, reason) of the others."""
+        preprocess, network = backbone_preprocess(self.size), self.network.eval()
+        parts, rows, failed = [], [], []
+        for start in range(0, len(items), batch):
+            images = []
+            for row, item in enumerate(items[start : start + batch], start):
+                try:
+                    images.append(preprocess(item.load()))
+                    rows.append(row)
+                except ImageError as error:
+                    failed.append((error.path, error.reason))
+            if images:
+                parts.append(torch.sigmoid(network(torch.stack(images))[0]))
+        return torch.cat(parts) if parts else torch.zeros(0, len(self.names)), rows, failed
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """One safetensors file, whole or not at all.
+
+        Raises:
+            ClassifierError: it cannot be written.
+        """
+        plain = {
+            "format": FORMAT, "version": VERSION, "backbone": self.backbone, "size": self.size, "labels": self.names,
+            "settings": self.settings,
+        }  # fmt: skip
+        tensors = {name: tensor.contiguous().clone() for name, tensor in self.network.state_dict().items()}
+        try:
+            with whole_file(path) as aside:
+                save_file(tensors, aside, metadata={"piaa": json.dumps(plain)})
+        except (InputError, SafetensorError) as error:
+            raise ClassifierError(f"cannot write the trained network: {error}") from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TrainedNetwork:
+        """Read a file that `save` wrote.
+
+        Raises:
+            ClassifierError: it is missing, damaged, or of something else.
+        """
+        path = Path(path)
+        try:
+            with safe_open(path, framework="pt") as opened:
+                plain = json.loads((opened.metadata() or {}).get("piaa", "{}"))
+                if plain.get("format") != FORMAT or plain.get("version") != VERSION:
+                    raise ClassifierError(f"{path}: no trained network; give a file that 'piaa train --backbone' wrote")
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            network = Network(Head(*tensors["head.weight"].shape), load_backbone(plain["backbone"], RANDOM))
+            network.load_state_dict(tensors)
+            return cls(network.eval(), plain["backbone"], plain["size"], plain["labels"], plain["settings"])
+        except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+            raise ClassifierError(f"{path}: cannot be read as a trained network ({error})") from error
+
+    def export_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as ONNX for edge devices: `images` B x 3 x size x size to `probabilities` B x C.
+
+        Raises:
+            ModelError: onnx or onnxscript is not installed.
+        """
+        try:
+            import onnxscript  # noqa: F401
+        except ImportError as error:
+            raise ModelError("the export needs onnx and onnxscript: pip install 'piaa[engines]'") from error
+        example, network = torch.zeros(2, 3, self.size, self.size), _Probabilities(self.network).eval()
+        batch = {0: torch.export.Dim("batch", min=1)}
+        with whole_file(path) as aside:
+            torch.onnx.export(
+                network, (example,), aside, input_names=["images"], output_names=["probabilities"],
+                dynamic_shapes={"images": batch}, external_data=False, verbose=False,
+            )  # fmt: skip
+
+
+def train_network(
+    plan: Plan,
+    items: Sequence[Item],
+    material: Material,
+    truth: Tensor | None,
+    place: Place | None = None,
+    *,
+    backbone: str = "",
+    weights: str = IMAGENET,
+    size: int = 448,
+    settings: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> tuple[TrainedNetwork, Learnt]:
+    """Train a backbone with its head, at the published pace unless the plan has one.
+
+    Args:
+        plan: what to train; its `head` has no meaning here, its `choose` is `last`.
+        items: the training images, those of `material` among them.
+        material: their embeddings, for a teacher, and for which of them can be read.
+        truth: N x C of 0 and 1, of `material`; None for the regime `none`.
+        place: where and how.
+        backbone: as timm calls it; empty: the method's published one.
+        weights: see `load_backbone`.
+        size: pixels of a side.
+        settings: kept in the trained network.
+        progress: called with the epochs done.
+
+    Raises:
+        InputError: a method that needs stored embeddings, and as `piaa.training.run.train`.
+        ModelError: as `load_backbone`.
+    """
+    name, method = backbone or plan.method.backbone, plan.method
+    check_method(method.name)
+    if plan.choose != LAST:
+        raise InputError(
+            f"--choose-epoch {plan.choose} is for heads on stored embeddings; with --backbone it is {LAST}"
+        )
+    torch.manual_seed(plan.seed)  # of random weights
+    network = load_backbone(name, weights)
+    width, chosen = backbone_width(network), readable(items, material.ids)
+    inputs = ImageInputs(chosen, backbone_preprocess(size), width, torch.Generator())
+    paced = replace(plan, pace=plan.pace or method.published)
+    mark = f"{name} {weights} {size}"
+    learnt = learn(paced, material, truth, inputs, place, backbone=network, mark=mark, progress=progress)
+    about = {**learnt.about, "backbone": name, "weights": weights, "size": size, **(settings or {})}
+    return TrainedNetwork(learnt.run.network, name, size, material.names, about), learnt
+
+
+class _Probabilities(nn.Module):
+    """Images to probabilities, for an export."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        probabilities: Tensor = torch.sigmoid(self.network(images)[0])
+        return probabilities

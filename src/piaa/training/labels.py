@@ -1,0 +1,284 @@
+"""Label updates by name: the tensors that each keeps over the training set, and when they change.
+
+The arithmetic is in `piaa.training.updates`; here it meets batches and epochs. A state is a dictionary of tensors that
+a checkpoint holds whole, so that a resumed run goes on with the labels that it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from piaa.errors import InputError
+from piaa.training import updates
+from piaa.training.heads import Network, Output
+from piaa.training.material import Inputs, Material
+from piaa.training.objectives import Batch
+from piaa.training.teachers import Teacher, tiles
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What an update starts from.
+
+    Attributes:
+        observed: N x C: 1, 0, -1.
+        material: embeddings of the N images.
+        inputs: what the head sees of them.
+        teacher: CLIP or PIAA on them; None for a method that needs none.
+        random: for what is drawn; another generator each epoch.
+    """
+
+    observed: Tensor
+    material: Material
+    inputs: Inputs
+    teacher: Teacher | None
+    random: torch.Generator
+
+    @property
+    def taught(self) -> Teacher:
+        """The teacher.
+
+        Raises:
+            InputError: there is none.
+        """
+        if self.teacher is None:
+            raise InputError("this method needs a teacher's labels; name one with --pseudo-labels clip or piaa")
+        return self.teacher
+
+
+Start = Callable[..., State]
+EachBatch = Callable[..., None]
+EachEpoch = Callable[..., None]
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """No change."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """A label update.
+
+    Attributes:
+        start: (known, **constants) to the state before training.
+        each_batch: (state, batch, output, **constants), after each step of the network.
+        each_epoch: (state, known, network, epoch, **constants), before each epoch.
+        learnt: tensors of the state that the loss trains along with the network.
+        teaches: needs a teacher whatever the regime.
+        blind: what was seen of the true labels has no part in it, so that another regime than `none` would be a
+            pretence.
+    """
+
+    start: Start
+    each_batch: EachBatch = _nothing
+    each_epoch: EachEpoch = _nothing
+    learnt: tuple[str, ...] = ()
+    teaches: bool = False
+    blind: bool = False
+
+
+def _start_nothing(known: Known) -> State:
+    return {}
+
+
+def _start_estimates(known: Known) -> State:
+    """ROLE."""
+    return {"estimates": updates.first_estimates(known.observed, known.random)}
+
+
+def _start_labels(known: Known, **_: float) -> State:
+    """LL-Cp."""
+    return {"labels": (known.observed == 1).float()}
+
+
+def _flip_large(state: State, batch: Batch, output: Output, share: float = 0.0) -> None:
+    """LL-Cp: what the batch's loss flipped stays flipped."""
+    labels = batch.of("labels")
+    each = F.binary_cross_entropy_with_logits(output.logits.detach().float(), labels, reduction="none")
+    state["labels"][batch.rows] = updates.corrected(labels, each, share)
+
+
+def _start_latent(known: Known, **_: float) -> State:
+    """G2NetPL: latent values of pseudo-labels."""
+    return {"latent": updates.first_estimates(known.observed, known.random)}
+
+
+def _play(state: State, batch: Batch, output: Output, rate: float, penalty: float) -> None:
+    """G2NetPL: the pseudo-labels' move."""
+    p = torch.sigmoid(output.logits.detach().float())
+    moved = updates.game_step(batch.of("latent"), p, rate, penalty)
+    state["latent"][batch.rows] = torch.where(batch.seen, batch.of("latent"), moved)
+
+
+def _start_similar(known: Known, threshold: float) -> State:
+    """VLPL: classes that the teacher gives more than `threshold`."""
+    return {"pseudo": (known.taught.scores > threshold).float()}
+
+
+def _start_top(known: Known, side: int, threshold: float, most: int, negatives: float, eta: float) -> State:
+    """AEVLP: the whole image and side x side tiles."""
+    teacher, parts = known.taught, []
+    for _, patches, rows in known.material.batches():
+        local = teacher.of_vectors(tiles(patches, known.material.grid, side))
+        whole = teacher.scores[rows]
+        scores = updates.tile_aggregate(whole, local, eta)
+        parts.append(updates.top_pseudo(scores, threshold, most, (whole + local.mean(dim=1)) / 2, negatives))
+    return {"pseudo": torch.cat(parts)}
+
+
+def _start_aggregated(known: Known, side: int, threshold: float, sigma: float, rounds: int) -> State:
+    """CDUL: CLIP on image and tiles. PIAA has looked at every patch: its scores are taken as they are."""
+    teacher = known.taught
+    if teacher.name != "clip":
+        return {"soft": teacher.scores.clone()}
+    parts = [
+        updates.tile_aggregate(
+            teacher.scores[rows], teacher.of_vectors(tiles(patches, known.material.grid, side)), threshold
+        )
+        for _, patches, rows in known.material.batches()
+    ]
+    return {"soft": torch.cat(parts)}
+
+
+def _align(
+    state: State, known: Known, network: Network, epoch: int, side: int, threshold: float, sigma: float, rounds: int
+) -> None:
+    """CDUL: after every `rounds` epochs of the network, one step of the pseudo-labels."""
+    if epoch == 0 or epoch % rounds:
+        return
+    soft = state["soft"]
+    soft.copy_(updates.aligned(soft, probabilities(network, known.inputs, soft.device), sigma))
+
+
+def _start_soft(known: Known) -> State:
+    """The teacher's scores as they are."""
+    return {"soft": known.taught.scores.clone()}
+
+
+def _start_debiased(known: Known, **_: float) -> State:
+    """CCD."""
+    teacher = known.taught
+    if teacher.name != "clip":
+        everything = torch.ones(len(known.material))
+        return {"soft": teacher.scores.clone(), "bias": torch.ones(teacher.scores.shape[1]), "sure": everything}
+    soft, bias, sure = updates.debiased(teacher.scores)
+    return {"soft": soft, "bias": bias, "sure": sure.float()}
+
+
+def _look_closer(
+    state: State, known: Known, network: Network, epoch: int, first: int, last: int, classes: float, keep: float
+) -> None:
+    """CCD: in some epochs, what the teacher says of the region where a class's activation map peaks.
+
+    The cut that chooses an image's classes is set so that `classes` of them are above it in the mean. A peak's region
+    is its patches above 0.95 of the map's range; their mean embedding stands for a crop encoded anew.
+    """
+    if not first <= epoch <= last:
+        return
+    soft, bias, teacher = state["soft"], state["bias"], known.taught
+    p = probabilities(network, known.inputs, soft.device)
+    cut = p.flatten().topk(max(1, round(classes * len(p)))).values[-1]
+    weight = network.head.weight[:, -known.material.prototypes.shape[1] :].detach().float().cpu()
+    for _, patches, rows in known.material.batches(64):
+        maps = F.normalize(patches, dim=-1) @ weight.T  # B x M x C
+        least, most = maps.amin(dim=1, keepdim=True), maps.amax(dim=1, keepdim=True)
+        peak = ((maps - least) / (most - least + 1e-5) > 0.95).float()
+        regions = (peak.mT @ patches) / peak.sum(dim=1)[..., None].clamp(min=1)
+        says = teacher.of_vectors(regions).to(soft.device)  # B x C x C: of the crop of each class
+        chosen = p[rows] >= cut
+        seen = (says * chosen[..., None]).amax(dim=1)
+        soft[rows] = updates.moving_average(soft[rows], seen, bias, keep)
+
+
+def _start_sst(known: Known, examples: int) -> State:
+    """SST: a table of pairs that is learnt, and features of images in which a class was seen."""
+    classes = known.observed.shape[1]
+    kept = torch.zeros(classes, examples, known.inputs.width)
+    return {"pairs": torch.zeros(classes, classes), "kept": kept, "filled": torch.zeros(classes)}
+
+
+def _keep_examples(state: State, batch: Batch, output: Output, examples: int) -> None:
+    """SST: the newest features come first, the oldest leave."""
+    features = output.features.detach().float().expand(-1, batch.observed.shape[1], -1)
+    for c in (batch.observed == 1).any(dim=0).nonzero().squeeze(1).tolist():
+        new = features[batch.observed[:, c] == 1, c]
+        state["kept"][c] = torch.cat([new, state["kept"][c]])[:examples]
+        state["filled"][c] = (state["filled"][c] + len(new)).clamp(max=examples)
+
+
+def _start_sarb(known: Known, prototypes: int, every: int, first: int) -> State:
+    """SARB: two mixing weights that are learnt, and prototypes of each class."""
+    classes = known.observed.shape[1]
+    zeros = torch.zeros(classes, prototypes, known.inputs.width)
+    return {
+        "alpha": torch.tensor(0.5), "beta": torch.tensor(0.5), "prototypes": zeros, "filled": torch.zeros(classes),
+    }  # fmt: skip
+
+
+def _find_prototypes(
+    state: State, known: Known, network: Network, epoch: int, prototypes: int, every: int, first: int
+) -> None:
+    """SARB: k-means of the features of images in which a class was seen; a class with fewer repeats what it has."""
+    if epoch < first or (epoch - first) % every:
+        return
+    from sklearn.cluster import KMeans
+
+    for c in range(known.observed.shape[1]):
+        rows = (known.observed[:, c] == 1).nonzero().squeeze(1)
+        if not len(rows):
+            continue
+        features = known.inputs[rows.cpu()].expand(-1, known.observed.shape[1], -1)[:, c]
+        if len(rows) > prototypes:
+            found = KMeans(prototypes, n_init=1, random_state=epoch).fit(features.numpy()).cluster_centers_
+            features = torch.from_numpy(found)
+        repeats = -(-prototypes // len(features))
+        state["prototypes"][c] = features.repeat(repeats, 1)[:prototypes]
+        state["filled"][c] = len(rows)
+
+
+@torch.no_grad()
+def probabilities(network: Network, inputs: Inputs, device: torch.device | str = "cpu") -> Tensor:
+    """What a network says of all images: N x C, float32, on `device`."""
+    own = network.head.weight.device
+    learning = network.training
+    network.eval()
+    parts = [
+        torch.sigmoid(network(inputs[slice(start, start + 256)].to(own))[0].float())
+        for start in range(0, len(inputs), 256)
+    ]
+    network.train(learning)
+    return torch.cat(parts).to(device)
+
+
+UPDATES: dict[str, Update] = {
+    "none": Update(_start_nothing),
+    "estimates": Update(_start_estimates, learnt=("estimates",)),
+    "flip-for-good": Update(_start_labels, each_batch=_flip_large),
+    "game": Update(_start_latent, each_batch=_play),
+    "similar": Update(_start_similar, teaches=True),
+    "top": Update(_start_top, teaches=True),
+    "gradient-alignment": Update(_start_aggregated, each_epoch=_align, teaches=True, blind=True),
+    "look-closer": Update(_start_debiased, each_epoch=_look_closer, teaches=True, blind=True),
+    "soft": Update(_start_soft, teaches=True, blind=True),
+    "co-occurrence": Update(_start_sst, each_batch=_keep_examples, learnt=("pairs",)),
+    "prototypes": Update(_start_sarb, each_epoch=_find_prototypes, learnt=("alpha", "beta")),
+}
+"""By the name in a method's file."""
+
+
+def update_named(name: str) -> Update:
+    """An entry of `UPDATES`.
+
+    Raises:
+        InputError: naming those that exist.
+    """
+    if name not in UPDATES:
+        raise InputError(f"no label update is called {name!r}; choose one of: {', '.join(UPDATES)}")
+    return UPDATES[name]

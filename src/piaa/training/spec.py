@@ -1,0 +1,101 @@
+"""What a method is: a TOML file in `methods`, read into plain data. Nothing here runs anything."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from typing import Any
+
+from piaa.errors import InputError
+
+Constants = dict[str, Any]
+"""Name to a number, or to the declaration of a schedule."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long and how fast a network learns.
+
+    Attributes:
+        epochs: passes over the training images.
+        rate: learning rate of Adam; of the head.
+        batch: images a step.
+        head: how many times the backbone's rate the head learns at; 1 where the backbone is frozen.
+        learnt: likewise of what the label update trains.
+    """
+
+    epochs: int
+    rate: float
+    batch: int
+    head: float = 1.0
+    learnt: float = 10.0
+
+
+@dataclass(frozen=True)
+class Method:
+    """A trained system, as a combination of parts.
+
+    Attributes:
+        name: of its file, `ll-r`.
+        title: in words.
+        row: its line in table 1; empty where it has none.
+        source: paper, and its code where it is public.
+        regime: a name of `piaa.training.regimes.REGIMES`.
+        loss: a name of `piaa.training.objectives.LOSSES`.
+        update: a name of `piaa.training.labels.UPDATES`.
+        teacher: a name of `piaa.training.teachers.TEACHERS`, or empty.
+        frozen: pace on stored embeddings; ours.
+        published: pace with the backbone trained end to end.
+        backbone: the published one, as timm calls it.
+        constants: of the loss.
+        update_constants: of the label update.
+        recipes: data set to {constants, update_constants} that differ there.
+        departures: where this differs from the published system, beside the frozen backbone.
+    """
+
+    name: str
+    title: str
+    row: str
+    source: str
+    regime: str
+    loss: str
+    update: str
+    teacher: str
+    frozen: Pace
+    published: Pace
+    backbone: str
+    constants: Constants = field(default_factory=dict)
+    update_constants: Constants = field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, Constants]] = field(default_factory=dict)
+    departures: tuple[str, ...] = ()
+
+    def on(self, dataset: str) -> Method:
+        """With the constants of a data set (`VOC07`, `VOC12`, `COCO`, `NUS`, `scenes`), where it has any of its own."""
+        own = self.recipes.get(dataset, {})
+        return replace(
+            self,
+            constants={**self.constants, **own.get("constants", {})},
+            update_constants={**self.update_constants, **own.get("update_constants", {})},
+        )
+
+
+def method_names() -> tuple[str, ...]:
+    """The methods in the package, sorted."""
+    found = files("piaa.training").joinpath("methods").iterdir()
+    return tuple(sorted(path.name.removesuffix(".toml") for path in found if path.name.endswith(".toml")))
+
+
+def read_method(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        InputError: naming those that exist.
+    """
+    if name not in method_names():
+        raise InputError(f"no trained method is called {name!r}; choose one of: {', '.join(method_names())}")
+    text = files("piaa.training").joinpath("methods", f"{name}.toml").read_text(encoding="utf-8")
+    values = tomllib.loads(text)
+    paces: dict[str, Any] = {key: Pace(**values.pop(key)) for key in ("frozen", "published")}
+    return Method(name=name, departures=tuple(values.pop("departures", ())), **{**values, **paces})

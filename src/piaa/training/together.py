@@ -1,0 +1,62 @@
+"""PIAA and a head that it taught, as one scorer: for people who can wait for a training."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from piaa.engine import Scorer, digest
+from piaa.errors import ClassifierError
+from piaa.method.thresholds import Thresholds
+from piaa.training.teachers import together
+from piaa.training.trained import TrainedHead
+
+SAME = ("model_fingerprint", "front_end", "image_size", "resize")
+"""What a head's embeddings and a classifier's must share."""
+
+
+class TogetherScorer:
+    """What `piaa.jobs.tag_job` takes: the sum of both log-odds, decided by thresholds that were learnt for the sum.
+
+    Args:
+        scorer: PIAA's.
+        trained: a head that PIAA taught (`--pseudo-labels piaa`).
+
+    Raises:
+        ClassifierError: the head was not taught by PIAA, or by another model, at another size, for other classes.
+    """
+
+    def __init__(self, scorer: Scorer, trained: TrainedHead) -> None:
+        self.scorer, self.trained = scorer, trained
+        self.setup, self.preprocess, self.label_names = scorer.setup, scorer.preprocess, scorer.label_names
+        self._thresholds = _checked(scorer, trained)
+        head = trained.head
+        self.fingerprint = digest(scorer.fingerprint, trained.features, head.weight, head.bias)
+
+    def score(self, images: Tensor) -> Tensor:
+        """N x 3 x H x W to scores N x C, 0..1."""
+        encoded = self.scorer.encode(images)
+        return together(self.scorer.score_encoded(encoded), self.trained.score(encoded.cls, encoded.patches))
+
+    def decide(self, scores: Tensor) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Calibrated scores N x C (0.5 is the class's threshold), and which labels each image has."""
+        plain = scores.to(torch.float64).numpy()
+        return self._thresholds.calibrate(plain), self._thresholds.decide(plain)
+
+
+def _checked(scorer: Scorer, trained: TrainedHead) -> Thresholds:
+    if trained.thresholds is None:
+        raise ClassifierError("this head was not taught by PIAA; train it with --pseudo-labels piaa")
+    if trained.names != scorer.label_names:
+        raise ClassifierError("the head was trained for other classes than the classifier was learnt for")
+    settings = scorer.classifier.settings
+    for key in SAME:
+        mine, theirs = settings.get(key), trained.settings.get(key)
+        if mine != theirs:
+            raise ClassifierError(
+                f"the head was trained with {key} {theirs}, the classifier was learnt with {mine}; "
+                "give piaa fit and piaa train the same --model, --front-end, --image-size and --resize"
+            )
+    return trained.thresholds

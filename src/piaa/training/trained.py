@@ -1,0 +1,93 @@
+"""A trained head on disk and in use: one safetensors file that says how it came about; no pickle is read or written."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from piaa.errors import ClassifierError, InputError
+from piaa.files import whole_file
+from piaa.method.thresholds import Thresholds
+from piaa.training.heads import Head, features_named
+
+FORMAT, VERSION = "piaa-trained-head", 1
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedHead:
+    """A head with all that scoring needs.
+
+    Attributes:
+        head: on the CPU.
+        features: a name of `piaa.training.heads.FEATURES`.
+        prototypes: C x d.
+        names: C class names.
+        settings: JSON values: model, front end, method, regime, seed, ...
+        thresholds: where PIAA taught it: of the sum of both, learnt from the training images without a label.
+    """
+
+    head: Head
+    features: str
+    prototypes: Tensor
+    names: list[str]
+    settings: dict[str, Any] = field(default_factory=dict)
+    thresholds: Thresholds | None = None
+
+    @torch.no_grad()
+    def score(self, cls: Tensor, patches: Tensor) -> Tensor:
+        """Raw embeddings N x d and N x M x d to probabilities N x C, each image by itself."""
+        seen = features_named(self.features)(cls, patches, self.prototypes)
+        return torch.sigmoid(self.head(seen))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file, whole or not at all.
+
+        Raises:
+            ClassifierError: it cannot be written.
+        """
+        plain = {
+            "format": FORMAT, "version": VERSION, "features": self.features, "labels": self.names,
+            "settings": self.settings, "threshold_rule": self.thresholds.rule if self.thresholds else None,
+        }  # fmt: skip
+        tensors = {"weight": self.head.weight, "bias": self.head.bias, "prototypes": self.prototypes}
+        if self.thresholds is not None:
+            tensors["thresholds.values"] = torch.from_numpy(self.thresholds.values)
+            tensors["thresholds.slope"] = torch.from_numpy(self.thresholds.slope)
+        copies = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+        try:
+            with whole_file(path) as aside:
+                save_file(copies, aside, metadata={"piaa": json.dumps(plain)})
+        except (InputError, SafetensorError) as error:
+            raise ClassifierError(f"cannot write the trained head: {error}") from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TrainedHead:
+        """Read a file that `save` wrote.
+
+        Raises:
+            ClassifierError: it is missing, damaged, or of something else.
+        """
+        path = Path(path)
+        try:
+            with safe_open(path, framework="pt") as opened:
+                plain = json.loads((opened.metadata() or {}).get("piaa", "{}"))
+                if plain.get("format") != FORMAT or plain.get("version") != VERSION:
+                    raise ClassifierError(f"{path}: no trained head; give a file that 'piaa train' wrote")
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            head = Head(*tensors["weight"].shape)
+            head.load_state_dict({name: tensors[name] for name in ("weight", "bias")})
+            thresholds = None
+            if plain["threshold_rule"] is not None:
+                values, slope = (tensors[f"thresholds.{name}"].numpy() for name in ("values", "slope"))
+                thresholds = Thresholds(values, slope, plain["threshold_rule"])
+            return cls(head, plain["features"], tensors["prototypes"], plain["labels"], plain["settings"], thresholds)
+        except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+            raise ClassifierError(f"{path}: cannot be read as a trained head ({error})") from error

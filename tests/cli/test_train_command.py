@@ -1,0 +1,161 @@
+"""`piaa train` as a user runs it: on drawn scenes, on folders of one's own, and when something is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from piaa.cli.main import app
+from piaa.scenes import object_names
+from piaa.scenes.folders import write_scene_folder, write_scene_truth
+from piaa.training import METHODS
+from piaa.training.backbones import TrainedNetwork
+from piaa.training.trained import TrainedHead
+
+pytest.importorskip("lightning_fabric")
+
+
+def invoke(*arguments: str | Path, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "180"})
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def run(*arguments: str | Path, code: int = 0) -> str:
+    return invoke("train", *arguments, code=code)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("training")
+    for split, count in (("unlabelled", 20), ("test", 16)):
+        write_scene_truth(root / f"{split}.csv", split, write_scene_folder(root / split, 5, split, count))
+    (root / "labels.txt").write_text("\n".join(object_names()))
+    (root / "unlabelled" / "broken.png").write_bytes(b"no image")
+    return root
+
+
+def given(world: Path) -> list[str | Path]:
+    return [
+        "--images", world / "unlabelled", "--labels", world / "labels.txt", "--truth", world / "unlabelled.csv",
+        "--test-images", world / "test", "--test-truth", world / "test.csv", "--features", world / "features",
+        "--epochs", "2", "--recipe-for", "scenes",
+    ]  # fmt: skip
+
+
+def test_train_measures_and_writes_what_it_says(world: Path) -> None:
+    out, report, drawn = world / "gr.head", world / "gr.json", world / "drawn.jsonl"
+    arguments = [*given(world), "--method", "gr", "--out", out, "--report", report, "--drawn-labels", drawn]
+    printed = run(*arguments)
+    numbers = json.loads(report.read_text())
+    assert f"{numbers['map']:.1f}" in printed
+    assert "1 training images cannot be read" in printed
+    assert (numbers["train_images"], numbers["test_images"], len(numbers["losses"])) == (20, 16, 2)
+    assert numbers["low"] <= numbers["map"] <= numbers["high"]
+    head = TrainedHead.load(out)
+    assert head.settings["method"] == "gr"
+    assert head.settings["model"] == "embedded"
+    lines = [json.loads(line) for line in drawn.read_text().splitlines()]
+    assert lines[0]["regime"] == "single-positive"
+    assert all(len(line["present"]) == 1 for line in lines[1:])
+    assert not out.with_name(out.name + ".partial").exists()
+    again = run(*arguments)  # the stored labels are read again, and everything comes out the same
+    assert f"{numbers['map']:.1f}" in again
+    assert json.loads(report.read_text())["losses"] == numbers["losses"]
+    assert "were drawn for other images" in run(*arguments, "--seed", "8", code=1)
+
+
+def test_piaa_as_teacher_is_measured_beside_its_student(world: Path) -> None:
+    report = world / "t.json"
+    arguments = ["--method", "gr", "--regime", "none", "--pseudo-labels", "piaa", "--out", world / "t.head"]
+    printed = run(*given(world), *arguments, "--report", report)
+    numbers = json.loads(report.read_text())
+    assert f"{numbers['piaa']['map']:.1f}" in printed
+    assert f"{numbers['together']['map']:.1f}" in printed
+    assert numbers["piaa"]["map"] > 30  # chance is about 8
+
+
+def test_a_taught_head_tags_together_with_piaa(world: Path) -> None:
+    common = ["--labels", world / "labels.txt", "--image-size", "trained"]
+    invoke("fit", world / "unlabelled", *common, "--out", world / "p.piaa")
+    taught = ["--images", world / "unlabelled", "--features", world / "features", "--epochs", "2", "--regime", "none"]
+    run(*taught, *common, "--method", "gr", "--pseudo-labels", "piaa", "--out", world / "p.head")
+    tag = ["tag", world / "test", "--classifier", world / "p.piaa", "--all-scores"]
+    invoke(*tag, "--out", world / "alone.jsonl")
+    invoke(*tag, "--out", world / "both.jsonl", "--head", world / "p.head")
+    alone, both = (
+        [json.loads(line) for line in (world / f"{name}.jsonl").read_text().splitlines()] for name in ("alone", "both")
+    )
+    assert [row["path"] for row in both] == [row["path"] for row in alone]
+    assert both != alone
+    assert "--threshold is for PIAA alone" in invoke(
+        *tag, "--out", world / "x.jsonl", "--head", world / "p.head", "--threshold", "star=0.3", code=1
+    )
+    run(*taught, *common, "--method", "gr", "--pseudo-labels", "clip", "--out", world / "q.head")
+    printed = invoke(*tag, "--out", world / "x.jsonl", "--head", world / "q.head", code=1)
+    assert "not taught by PIAA" in " ".join(printed.split())
+    invoke("fit", world / "unlabelled", "--labels", world / "labels.txt", "--out", world / "large.piaa")
+    other = ["tag", world / "test", "--classifier", world / "large.piaa", "--out", world / "x.jsonl"]
+    assert "image_size" in invoke(*other, "--head", world / "p.head", code=1)
+
+
+def test_the_published_habit_is_marked(world: Path) -> None:
+    printed = run(*given(world), "--method", "bce-ls", "--out", world / "b.head", "--choose-epoch", "test-map")
+    assert "chosen by its mAP on the test labels" in printed
+
+
+def test_no_label_is_needed_where_a_teacher_gives_them(world: Path) -> None:
+    arguments = [
+        "--images", world / "unlabelled", "--labels", world / "labels.txt", "--features", world / "features",
+        "--epochs", "1", "--method", "cdul", "--pseudo-labels", "piaa", "--out", world / "c.head",
+    ]  # fmt: skip
+    assert "no test images" in run(*arguments)
+    assert TrainedHead.load(world / "c.head").settings["teacher"] == "piaa"
+
+
+def test_a_backbone_is_trained_end_to_end(world: Path) -> None:
+    out, report = world / "n.safetensors", world / "n.json"
+    printed = run(
+        *given(world)[:-4], "--epochs", "1", "--method", "distil", "--backbone", "test_resnet", "--backbone-size", "32",
+        "--backbone-weights", "random", "--out", out, "--report", report,
+    )  # fmt: skip
+    network = TrainedNetwork.load(out)
+    assert (network.backbone, network.settings["teacher"], network.settings["weights"]) == (
+        "test_resnet",
+        "piaa",
+        "random",
+    )
+    assert f"{json.loads(report.read_text())['map']:.1f}" in printed
+    assert "began with random weights" in printed
+
+
+def test_the_list_names_every_method() -> None:
+    assert set(METHODS) <= set(run("--list").replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name a method and a file"),
+        (["--method", "best", "--out", "x"], "choose one of"),
+        (["--method", "gr", "--out", "x"], "give --images and --labels, or a --dataset"),
+        (["--method", "gr", "--out", "x", "--export", "x.onnx"], "name one with --backbone"),
+        (["--method", "ccd", "--out", "x", "--backbone", "resnet50"], "stored embeddings alone"),
+        (["--method", "gr", "--out", "x", "--backbone", "resnet5000"], "cannot be had"),
+        (["--method", "gr", "--out", "no/such/x"], "does not exist"),
+        (["--method", "gr", "--out", "x", "--dataset", "imagenet"], "no data set is called"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in " ".join(run(*arguments, code=1).split())
+
+
+def test_truth_that_a_regime_needs_is_asked_for(world: Path) -> None:
+    arguments = ["--images", world / "unlabelled", "--labels", world / "labels.txt", "--features", world / "features"]
+    assert "needs true labels" in run(*arguments, "--method", "bce-ls", "--out", world / "x.head", code=1)

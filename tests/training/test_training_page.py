@@ -1,0 +1,37 @@
+"""docs/training.md lists every method with the regime and the teacher of its file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from piaa.training import METHODS
+from piaa.training.spec import read_method
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+
+
+def test_the_page_lists_every_method_as_its_file_has_it() -> None:
+    part = PAGE.partition("## The methods")[2].partition("\n## ")[0]
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("| `")
+    ]
+    listed = {cells[0].strip("`"): tuple(cells[1:4]) for cells in lines}
+    methods = {name: read_method(name) for name in METHODS}
+    assert listed == {name: (m.row, m.regime, m.teacher) for name, m in methods.items()}
+
+
+def test_the_numbers_of_the_page_are_those_of_the_stored_runs() -> None:
+    rows = json.loads((ROOT / "docs" / "bench" / "trained.json").read_text())["rows"]
+    part = PAGE.partition("## Every method on drawn scenes")[2]
+    printed = dict(re.findall(r"^\| `?([\w-]+)`? \|.* \| ([\d.]+) ± ", part, re.MULTILINE))
+    for name in ("PIAA", *METHODS):
+        values = [row["map"] for row in rows if row["method"] == name and row["head"] in ("", "class-wise")]
+        assert printed[name] == f"{sum(values) / len(values):.1f}", name
+    runs = json.loads((ROOT / "docs" / "bench" / "distil.json").read_text())["runs"]
+    together = [run["rows"]["PIAA and gr together"] for run in runs]
+    assert f"**{sum(row['map'] for row in together) / len(together):.1f}**" in PAGE
+    for row in together:
+        assert f"**{row['difference']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]**" in PAGE
