@@ -12,7 +12,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from piaa.cli import bench, compare, console, datasets, demo, evaluate, exchange, explain, fit, models, reproduce, tag
+from piaa.cli import (
+    bench,
+    compare,
+    console,
+    datasets,
+    demo,
+    evaluate,
+    exchange,
+    explain,
+    fit,
+    models,
+    reproduce,
+    search,
+    tag,
+)
 from piaa.cli.allocator import keep_freed_memory
 
 EVERYWHERE = {"--extension": True, "--quiet": False, "-q": False, "--verbose": False, "-v": False}
@@ -54,6 +68,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": exchange.export_tags,
     "import": exchange.import_truth,
     "explain": explain.explain,
+    "search": search.search,
     "models": models.models,
     "demo": demo.demo,
     "bench": bench.bench,
