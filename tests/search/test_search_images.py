@@ -21,7 +21,7 @@ from piaa.search.rank import rank
 from piaa.search.setup import setup_for
 from piaa.search.words import check_words, text_of, unknown_words
 
-COUNT = 40
+COUNT = 24
 
 
 def run(*arguments: str | Path, code: int = 0) -> tuple[str, str]:
@@ -74,7 +74,7 @@ def test_only_new_and_changed_images_are_encoded_and_the_ranking_is_that_of_a_ne
     shutil.copyfile(paths[1], paths[-2])
     os.utime(paths[-2], ns=(1, 1))
     out, told = run(moved, "a red star", "--index", tmp_path / "i.safetensors", "--json", "--limit", 0)
-    assert "8 images encoded, 31 known, 1 gone" in told
+    assert f"8 images encoded, {COUNT - 9} known, 1 gone" in told
     new, _ = run(moved, "a red star", "--index", tmp_path / "new.safetensors", "--json", "--limit", 0)
     assert out == new
     rows = [json.loads(line) for line in out.splitlines()]
@@ -182,7 +182,7 @@ def test_a_table_of_tags_by_command(photos: Path, tmp_path: Path) -> None:
     page = tmp_path / "found.html"
     run(tags, "umbrella", "--gallery", page, "--images", photos)
     text = page.read_text()
-    assert text.count("data:image/jpeg") == 2 and text.index(Path(names[0]).name) < text.index(Path(names[1]).name)
+    assert text.count("data:image/") == 2 and text.index(Path(names[0]).name) < text.index(Path(names[1]).name)
     run(tags, "umbrella", "--out", tmp_path / "found.txt")
     assert (tmp_path / "found.txt").read_text() == f"{names[0]}\n{names[1]}\n"
     assert "at character 5" in run(tags, "not zebra", code=1)[1]

@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 
-ClassifierFile = Annotated[Path, typer.Option("--classifier", help="A file that 'piaa fit' wrote.", show_default=False)]
+ClassifierFile = Annotated[
+    Path, typer.Option("--classifier", help="A file that 'piaa fit' wrote, or hf-hub:OWNER/NAME.", show_default=False)
+]
 LabelFile = Annotated[
     Path,
     typer.Option("--labels", help="Class names, one a line: 'name' or 'name: synonym, synonym'.", show_default=False),

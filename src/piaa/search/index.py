@@ -29,9 +29,10 @@ from piaa.search.pieces import PIECES, pieces_of
 from piaa.version import __version__
 
 FORMAT, FORMAT_VERSION = "piaa-search-index", 1
+DECODED = 16
 TOGETHER = {"cuda": 64}
-FEW = 8
-"""Images that are encoded together: always as many, so that the vectors of an image are the same in any company."""
+"""Images that are encoded together, by device, always as many; elsewhere each by itself, so that its vectors are the
+same to the last bit in any company."""
 SAVED_EVERY = 2000  # new images
 
 Progress = Callable[[int, int | None], None]
@@ -212,19 +213,24 @@ def _encoded(
     if not items:
         return
     encode = setup.encoder()
-    together = TOGETHER.get(setup.model.device.type, FEW)
+    together = TOGETHER.get(setup.model.device.type, 1)
     about = setup.describe()
     progress(0, len(items))
-    for batch in batches((item for _, item in items), setup.preprocess, together, workers, on_error):
+    decoded = max(together, DECODED)
+    for batch in batches((item for _, item in items), setup.preprocess, decoded, workers, on_error):
+        encoded = [encode(_filled(images, together)) for images in torch.split(batch.images, together)]
         count = len(batch.ids)
-        filled = torch.cat([batch.images, batch.images[-1:].expand(together - count, -1, -1, -1)])
-        encoded = encode(filled)
-        cls = F.normalize(encoded.cls[:count].float().cpu(), dim=-1)
-        pieces = pieces_of(encoded.patches[:count].cpu(), encoded.grid, PIECES)
+        cls = F.normalize(torch.cat([each.cls for each in encoded])[:count].float().cpu(), dim=-1)
+        pieces = pieces_of(torch.cat([each.patches for each in encoded])[:count].cpu(), encoded[0].grid, PIECES)
         names = [items[place][0] for place in batch.indices]
         rows = torch.tensor([stamps[name] for name in names], dtype=torch.int64)
         yield SearchIndex(names, rows, cls.half(), pieces.half(), about)
         progress(batch.indices[-1] + 1, len(items))
+
+
+def _filled(images: Tensor, count: int) -> Tensor:
+    """The images, and the last of them again until there are `count`."""
+    return torch.cat([images, images[-1:].expand(count - len(images), -1, -1, -1)])
 
 
 def _joined(parts: list[SearchIndex]) -> SearchIndex:
