@@ -42,7 +42,7 @@ def model_card(
         license=license,
     )
     names = classifier.label_names
-    return _template().render(
+    text: str = _template().render(
         metadata=data.to_yaml(),
         repository=repository,
         names=names[:MOST_LABELS],
@@ -55,6 +55,7 @@ def model_card(
         notes=[*(report.get("vocabulary_notes") or []), *(report.get("threshold_notes") or {}).values()],
         measured=_measured(numbers) if numbers is not None else None,
     )
+    return text
 
 
 def base_model(model: str, pretrained: str) -> str | None:

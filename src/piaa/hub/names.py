@@ -15,6 +15,24 @@ CLASSIFIER_NAME = "classifier.safetensors"
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _NAME = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9][A-Za-z0-9._/-]{{0,199}}))?")
+_UNREACHED = (
+    "not in the cache of this machine, and the hub cannot be reached (no network, or HF_HUB_OFFLINE is set); "
+    "run once with a network, or bring the file and name it"
+)
+_REASONS = (
+    ("GatedRepoError", "its owner asks for consent: accept the terms on its page, then log in with `hf auth login`"),
+    (
+        "RepositoryNotFoundError",
+        "there is no such repository, or you may not see it; check the name, and log in with "
+        "`hf auth login` or HF_TOKEN where it is private",
+    ),
+    ("RevisionNotFoundError", "the repository has no such revision"),
+    ("OfflineModeIsEnabled", _UNREACHED),
+    ("LocalEntryNotFoundError", _UNREACHED),
+    ("EntryNotFoundError", f"the repository holds no {CLASSIFIER_NAME}, so it is no classifier that piaa pushed"),
+    ("LocalTokenNotFoundError", "this needs a login: `hf auth login`, or HF_TOKEN"),
+)
+"""Errors of huggingface_hub by name, the narrower ones first."""
 _NETWORKS = {"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3"}
 
 
@@ -64,27 +82,12 @@ def reason_of(error: BaseException) -> str | None:
     """What an error of huggingface_hub, or of the network below it, means; None for any other error."""
     from huggingface_hub import errors
 
-    if isinstance(error, errors.GatedRepoError):
-        return "its owner asks for consent first: accept the terms on its page, then log in with `hf auth login`"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return (
-            "there is no such repository, or you may not see it; check the name, and log in with "
-            "`hf auth login` or HF_TOKEN where it is private"
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return "the repository has no such revision"
-    offline = (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError)
-    if isinstance(error, offline):
-        return (
-            "not in the cache of this machine, and the hub cannot be reached (no network, or HF_HUB_OFFLINE is set); "
-            "run once with a network, or bring the file and name it"
-        )
-    if isinstance(error, errors.EntryNotFoundError):
-        return f"the repository holds no {CLASSIFIER_NAME}, so it is no classifier that piaa pushed"
+    for name, text in _REASONS:
+        kind = getattr(errors, name, None)
+        if kind is not None and isinstance(error, kind):
+            return text
     if isinstance(error, errors.HfHubHTTPError):
         return _by_status(error)
-    if isinstance(error, errors.LocalTokenNotFoundError):
-        return "this needs a login: `hf auth login`, or HF_TOKEN"
     if type(error).__module__.partition(".")[0] in _NETWORKS or isinstance(error, ConnectionError):
         return f"the hub cannot be reached: {_short(error)}"
     return None
