@@ -306,7 +306,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             raise ModelError(f"{path}: its model cannot be had: {error}\n{advice}") from error
 
     def push_to_hub(self, name: str, **options: Any) -> Pushed:
-        """Upload the classifier and its card to `hf-hub:OWNER/NAME`; see `piaa.hub.push.push`."""
+        """Upload the classifier and its card to `hf-hub:OWNER/NAME`; see `piaa.hub.push`."""
         from piaa.hub import push
 
         return push(self._fitted(), name, **options)

@@ -4,8 +4,8 @@ Comes in: a classifier, or a name `hf-hub:OWNER/NAME`. Goes out: a repository wi
 the cache of this machine. Nothing but safetensors is read.
 """
 
+from piaa.hub.fetch import pull
 from piaa.hub.names import PREFIX, HubName, parse_hub_name
-from piaa.hub.pull import pull
-from piaa.hub.push import Pushed, push
+from piaa.hub.upload import Pushed, push
 
 __all__ = ["PREFIX", "HubName", "Pushed", "parse_hub_name", "pull", "push"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piaa.errors import InputError, ModelError
+from piaa.hub.fetch import pull
 from piaa.hub.names import CLASSIFIER_NAME, PREFIX, parse_hub_name, plain_errors
-from piaa.hub.pull import pull
 from piaa.vision.models import EMBEDDED, load_model
 
 TRIAL = "a photo of a cat"
@@ -84,14 +84,15 @@ def _holds_a_classifier(name: str) -> bool:
     Raises:
         ModelError: there is no such repository, no permission or no network.
     """
-    from huggingface_hub import file_exists, repo_info, try_to_load_from_cache
+    from huggingface_hub import HfApi, try_to_load_from_cache
 
     wanted = parse_hub_name(name)
     if isinstance(try_to_load_from_cache(wanted.repository, CLASSIFIER_NAME, revision=wanted.revision), str):
         return True
     with plain_errors(wanted, ModelError):
-        repo_info(wanted.repository, revision=wanted.revision)
-        return bool(file_exists(wanted.repository, CLASSIFIER_NAME, revision=wanted.revision))
+        api = HfApi(library_name="piaa")
+        api.repo_info(wanted.repository, revision=wanted.revision)
+        return bool(api.file_exists(wanted.repository, CLASSIFIER_NAME, revision=wanted.revision))
 
 
 def _classifier(name: str) -> Downloaded:
