@@ -17,9 +17,10 @@ import torch
 
 from piaa.errors import ModelError
 from piaa.vision.front_ends import DEFAULT_FRONT_END
-from piaa.vision.models.checkpoints import is_torchscript, read_json, read_state_dict
+from piaa.vision.models.checkpoints import read_json, read_state_dict
 from piaa.vision.models.hugging_face import is_hugging_face_clip, openai_layout, read_hugging_face_clip
 from piaa.vision.models.openai import openai_config
+from piaa.vision.models.torchscript import is_torchscript
 from piaa.vision.quiet import quiet
 
 EMBEDDED = "embedded"
