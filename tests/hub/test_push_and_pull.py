@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from stand_in import TOKEN, Repository, StandIn, serving
 from typer.testing import CliRunner
 
 from piaa.classifier import Classifier
 from piaa.cli.main import app
 from piaa.errors import ClassifierError
+from piaa.evaluation.summary import summarise
 from piaa.hub import parse_hub_name, pull, push
 from piaa.hub.card import base_model, model_card, plain
 from piaa.recognizer import Recognizer
@@ -129,14 +131,21 @@ def test_the_card_says_what_is_known_and_no_name_gets_out_of_its_place(fitted: P
     evil = Label("<script>|`x` [a](b)\\")
     labels = [evil, *classifier.labels[1:]]
     report = {**classifier.report, "fallbacks": {evil.name: "r"}, "images": 1234}
-    numbers = {"map": {"piaa": 51.25}, "intervals": {"piaa": [49.0, 53.5]}, "images": 24, "rule": "torchmetrics"}
+    torch.manual_seed(0)
+    truth = (torch.rand(24, 5) < 0.4).float()
+    scores = {name: torch.rand(24, 5) for name in ("piaa", "cls", "text_patch")}
+    numbers = summarise(scores, truth, torch.full((24, 5), float("nan")), scores["piaa"] > 0.5, resamples=20)
+    low, high = (numbers["intervals"]["piaa"][end] for end in ("low", "high"))
     text = model_card(replace(classifier, labels=labels, report=report), "alice/tools", license="mit", numbers=numbers)
     card = ModelCard(text)
     assert card.data.to_dict() == {
         "library_name": "piaa", "license": "mit", "pipeline_tag": "image-classification",
         "tags": ["piaa", "multi-label", "clip", "training-free"],
     }  # fmt: skip
-    assert "mAP 51.2%" in text and "49.0 to 53.5" in text and "24 images" in text and "1,234 unlabelled" in text
+    assert f"mAP {numbers['map']['piaa']:.1f}%" in text and f"(95% interval {low:.1f} to {high:.1f})" in text
+    assert "24 images" in text and "1,234 unlabelled" in text
+    without = model_card(classifier, "alice/tools", numbers={**numbers, "intervals": {}})
+    assert f"mAP {numbers['map']['piaa']:.1f}%, average precision by" in without
     assert "<script>" not in text and plain(evil.name) in text
     assert classifier.settings["model_fingerprint"] in text
     assert "Not measured" in model_card(classifier, "alice/tools")

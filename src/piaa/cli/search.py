@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,7 +78,7 @@ def search(
         write_found(shown, out)
     else:
         for one in shown.found:
-            typer.echo(json.dumps(one.to_dict(), ensure_ascii=False) if as_json else one.path)
+            typer.echo(json.dumps(one.to_dict(), ensure_ascii=False) if as_json else _shown(one.path))
     if gallery:
         _show_gallery(shown, gallery, images, query)
     kind = "found" if table else "nearest (nearest need not mean that it is there)"
@@ -85,6 +86,13 @@ def search(
     console.print(
         f"{len(shown.found)} of {result.total} images {kind}{where}", markup=False, highlight=False, soft_wrap=True
     )
+
+
+def _shown(path: str) -> str:
+    """The path as it is for another program; on a terminal without what could steer it."""
+    if not sys.stdout.isatty():
+        return path
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in path)
 
 
 def _by_text(

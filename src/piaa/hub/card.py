@@ -77,13 +77,10 @@ def plain(text: object) -> str:
 
 def _measured(numbers: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        low, high = (float(value) for value in (numbers.get("intervals") or {}).get("piaa", (None, None))[:2])
-        interval: str | None = f"{low:.1f} to {high:.1f}"
-    except (TypeError, ValueError):
-        interval = None
-    try:
         value, images, rule = float(numbers["map"]["piaa"]), int(numbers["images"]), str(numbers["rule"])
-    except (KeyError, TypeError, ValueError) as error:
+        ends = numbers["intervals"].get("piaa")  # none where no resamples were drawn
+        interval = f"{ends['level']:.0%} interval {ends['low']:.1f} to {ends['high']:.1f}" if ends else None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ClassifierError(f"these are no numbers of 'piaa eval --out' ({error!r})") from error
     return {"map": value, "images": images, "rule": rule, "interval": interval}
 
