@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from piaa.cli.console import console, progress_bars, show_note, show_weights, sh
 
 if TYPE_CHECKING:
     from piaa.search.found import Result
-    from piaa.search.index import SearchIndex
+    from piaa.search.index import Progress
 
 TABLES = (".jsonl", ".csv", ".parquet")
 NEAREST = 20
@@ -116,9 +117,14 @@ def _by_text(
     log = ErrorLog(errors_path(place))
     with progress_bars() as stage:
         updated = update_index(
-            there, items, setup, save=lambda it: _save(it, place), on_error=log.add, workers=workers,
-            progress=stage("indexing"),
-        )  # fmt: skip
+            there,
+            items,
+            setup,
+            save=lambda it: it.save(place),
+            on_error=log.add,
+            workers=workers,
+            progress=_begun_late(stage, "indexing"),
+        )
     if updated.encoded or updated.removed:
         told = f"{updated.encoded} images encoded, {updated.kept} known, {updated.removed} gone -> {place}"
         console.print(told, markup=False, highlight=False, soft_wrap=True)
@@ -127,8 +133,16 @@ def _by_text(
     return rank(updated.index, text).below(folder)
 
 
-def _save(index: SearchIndex, place: Path) -> None:
-    index.save(place)
+def _begun_late(stage: Callable[[str], Progress], name: str) -> Progress:
+    """A bar that is drawn at the first step; where there is no step there is no bar."""
+    begun: list[Progress] = []
+
+    def report(done: int, total: int | None) -> None:
+        if not begun:
+            begun.append(stage(name))
+        begun[0](done, total)
+
+    return report
 
 
 def _name(path: str, folder: Path | None) -> str:

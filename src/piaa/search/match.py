@@ -67,7 +67,7 @@ def _unknown(wanted: Name, table: TagTable, names: Mapping[str, str]) -> InputEr
     else:
         some = ", ".join(map(repr, table.classes[:5]))
         advice = f"it names {len(table.classes)}, such as {some}" if table.classes else "it names none at all"
-    if not (table.rows and table.rows[0].scores):
+    if not near and not (table.rows and table.rows[0].scores):
         advice += "; a label that no image has is named only where tags were written with --all-scores"
     return fault(wanted.at, wanted.name, f"{table.source.name} has no such label; {advice}")
 

@@ -42,7 +42,7 @@ def check_words(model: LoadedModel, query: str) -> list[str]:
     named = ", ".join(map(repr, unknown))
     if not set(_words(query)) - set(unknown) - SMALL_WORDS:
         raise InputError(
-            f"the model {model.name} has never met the words {named}, so it cannot rank images by them; "
+            f"the model {model.name} has never met {named}, so it cannot rank images by them; "
             "use other words, or another model with --model"
         )
     return [f"the model {model.name} has never met {named}: the ranking goes by the other words alone"]
