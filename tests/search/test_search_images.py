@@ -107,6 +107,9 @@ def test_an_index_of_another_model_or_of_something_else_is_not_used(photos: Path
     index.save(place)
     _, told = run(photos, "a star", "--index", place, code=1)
     assert "model_fingerprint '0000000000000000' and not" in told
+    index.setup.pop("front_end")
+    index.save(place)
+    assert "does not say its set-up" in run(photos, "a star", "--index", place, code=1)[1]
     for content in (b"", b"something", place.read_bytes()[:-7]):
         place.write_bytes(content)
         assert "no search index of piaa" in run(photos, "a star", "--index", place, code=1)[1]

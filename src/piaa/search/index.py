@@ -34,6 +34,7 @@ TOGETHER = {"cuda": 64}
 """Images that are encoded together, by device, always as many; elsewhere each by itself, so that its vectors are the
 same to the last bit in any company."""
 SAVED_EVERY = 2000  # new images
+CHECKED = 1024  # images at a time
 
 Progress = Callable[[int, int | None], None]
 
@@ -105,7 +106,8 @@ class SearchIndex:
         shapes = self.stamps.shape == (count, 2) and self.cls.ndim == 2 and self.pieces.ndim == 3
         if not shapes or len(self.cls) != count or len(self.pieces) != count:
             return False
-        finite = all(bool(torch.isfinite(part).all()) for part in (self.cls, self.pieces))
+        parts = [*torch.split(self.cls, CHECKED), *torch.split(self.pieces, CHECKED)] if count else []
+        finite = all(bool(torch.isfinite(part).all()) for part in parts)
         return self.cls.shape[1] == self.pieces.shape[2] and finite
 
     def only(self, rows: list[int]) -> SearchIndex:

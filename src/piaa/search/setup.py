@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from piaa.engine import Setup
+from piaa.errors import InputError
 from piaa.search.index import SearchIndex, other_setup
 from piaa.setups import parameters_of, setup_of
 from piaa.vision.models import EMBEDDED
@@ -33,9 +34,13 @@ def setup_for(index: SearchIndex | None, model: str | None, pretrained: str | No
             engine=engine,
             batch_size=0,
         )
-    named = (model, pretrained) if model else (index.setup["model"], index.setup["pretrained"] or None)
-    setup = setup_of(named, device=device, engine=engine, batch_size=0, **parameters_of(index.setup))
+    try:
+        named = (model, pretrained) if model else (str(index.setup["model"]), index.setup["pretrained"] or None)
+        parameters = parameters_of(index.setup)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"a damaged search index: it does not say its set-up ({error!r}); delete it") from error
+    setup = setup_of(named, device=device, engine=engine, batch_size=0, **parameters)
     about = setup.describe()
-    if about["model_fingerprint"] != index.setup["model_fingerprint"]:
+    if about["model_fingerprint"] != index.setup.get("model_fingerprint"):
         raise other_setup(index.setup, about)
     return setup
