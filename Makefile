@@ -7,7 +7,7 @@ OUT ?= demo-output
 
 READERS ?= .readers
 
-.PHONY: demo test check docs readers bench clean
+.PHONY: demo test check audit docs readers bench clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -28,6 +28,9 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: $(VENV)/.installed # known holes in the pinned versions; --strict, since pip-audit alone says "none found" of what it could not look up
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

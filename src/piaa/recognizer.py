@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ from piaa.tags import Tags
 from piaa.vision.models import EMBEDDED
 from piaa.vocabulary.labels import Label, parse_labels
 from piaa.vocabulary.prototypes import resolve_templates, text_prototypes
+
+if TYPE_CHECKING:
+    from piaa.hub import Pushed
 
 _BUILDING = threading.RLock()  # one thread builds a scorer, the others wait for it
 
@@ -327,6 +330,19 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         except ModelError as error:
             advice = "where its weights are elsewhere now, name them: --model, or Recognizer.load(path, model=...)"
             raise ModelError(f"{path}: its model cannot be had: {error}\n{advice}") from error
+
+    def push_to_hub(self, name: str, **options: Any) -> Pushed:
+        """Upload the classifier and its card to `hf-hub:OWNER/NAME`; see `piaa.hub.push`."""
+        from piaa.hub import push
+
+        return push(self._fitted(), name, **options)
+
+    @classmethod
+    def from_hub(cls, name: str, *, revision: str | None = None, token: str | None = None, **options: Any) -> Self:
+        """The recognizer of `hf-hub:OWNER/NAME`, from the hub or the cache; `options` as of `load`."""
+        from piaa.hub import pull
+
+        return cls.load(pull(name, revision=revision, token=token), **options)
 
     def scorer(self) -> AnyScorer:
         """The pure scorer of the fitted recognizer: tensors in, scores out."""

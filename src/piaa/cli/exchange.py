@@ -89,9 +89,9 @@ def import_truth(
 
 def heat_maps(classifier: Path, device: str) -> Maps:
     """What draws the maps of an image file for some labels."""
-    from piaa.recognizer import Recognizer
+    from piaa.cli.loading import load_recognizer
 
-    scorer = Recognizer.load(classifier, device=device).scorer()
+    scorer = load_recognizer(classifier, device=device).scorer()
 
     def draw(path: Path, labels: list[str]) -> dict[str, Any]:
         from piaa.inputs.images import open_image

@@ -12,11 +12,24 @@ if TYPE_CHECKING:
     from piaa.recognizer import Recognizer
 
 
+def classifier_file(classifier: Path) -> Path:
+    """The file itself, or that of `hf-hub:OWNER/NAME` in the cache of this machine, downloaded where it is not there.
+
+    Raises:
+        ClassifierError: it cannot be had.
+    """
+    if not classifier.as_posix().startswith("hf-hub:"):
+        return classifier
+    from piaa.hub import pull
+
+    return pull(classifier.as_posix())
+
+
 def load_recognizer(classifier: Path, **options: Any) -> Recognizer:
-    """`Recognizer.load`, and a note where the weights are random."""
+    """`Recognizer.load` of a file or of a name on the hub, and a note where the weights are random."""
     from piaa.recognizer import Recognizer
 
-    recognizer = Recognizer.load(classifier, **options)
+    recognizer = Recognizer.load(classifier_file(classifier), **options)
     show_weights(recognizer.scorer().setup.model)
     return recognizer
 

@@ -14,10 +14,16 @@ from piaa.cli.options import Pretrained
 def models(
     check: Annotated[str | None, typer.Option(help="Run the self-test on this model.")] = None,
     pretrained: Pretrained = None,
+    recommended: Annotated[
+        bool, typer.Option("--recommended", help="Show a model for each purpose, by published figures.")
+    ] = False,
 ) -> None:
     """List the models that can be used, or check one: is it here what its own library computes?"""
     from piaa.vision.models import list_models, load_model, self_test
 
+    if recommended:
+        _show_recommended()
+        return
     if check:
         report = self_test(load_model(check, pretrained, device="auto", precision="fp32"))
         output.print(f"{report.model} on {report.device}, {report.seconds:.1f} s", markup=False, highlight=False)
@@ -35,6 +41,17 @@ def models(
             _line(f"    --pretrained: {', '.join(info.tags)}")
         if info.on_this_machine:
             _line(f"    on this machine: {', '.join(info.on_this_machine)}")
+
+
+def _show_recommended() -> None:
+    from piaa.vision.models.recommended import RECOMMENDED
+
+    _line("By figures that others have published, for whole images; none was measured by this project.")
+    for one in RECOMMENDED:
+        _line(f"{one.purpose}: --model {one.model} --pretrained {one.pretrained}")
+        _line(f"    {one.published}")
+        _line(f"    source: {one.source}")
+        _line(f"    {one.remark}")
 
 
 def _line(text: str) -> None:

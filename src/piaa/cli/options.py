@@ -30,7 +30,9 @@ MaxPixels = Annotated[
     int | None,
     typer.Option("--max-pixels", min=1, help="Largest width x height that is decoded; a JPEG may be larger."),
 ]
-ClassifierFile = Annotated[Path, typer.Option("--classifier", help="A file that 'piaa fit' wrote.", show_default=False)]
+ClassifierFile = Annotated[
+    Path, typer.Option("--classifier", help="A file that 'piaa fit' wrote, or hf-hub:OWNER/NAME.", show_default=False)
+]
 LabelFile = Annotated[
     Path,
     typer.Option("--labels", help="Class names, one a line: 'name' or 'name: synonym, synonym'.", show_default=False),

@@ -53,7 +53,9 @@ class Tile:
     place: int
 
 
-def write_gallery(table: TagTable, path: Path, *, images: Path | None = None, most: int = MOST_IMAGES) -> int:
+def write_gallery(
+    table: TagTable, path: Path, *, images: Path | None = None, most: int = MOST_IMAGES, in_order: bool = False
+) -> int:
     """Write the page, whole or not at all.
 
     Args:
@@ -61,6 +63,7 @@ def write_gallery(table: TagTable, path: Path, *, images: Path | None = None, mo
         path: the .html.
         images: folder that relative paths of the table are taken from; None is the current one.
         most: images at most: the most doubtful half of them, then others spread over the rest.
+        in_order: the first ones of the table instead, in its order: what a search found.
 
     Returns:
         How many images are on it.
@@ -69,7 +72,7 @@ def write_gallery(table: TagTable, path: Path, *, images: Path | None = None, mo
         InputError: it cannot be written.
     """
     check_place(path)
-    chosen = choose(table.rows, most)
+    chosen = list(range(min(most, len(table.rows)))) if in_order else choose(table.rows, most)
     counts = Counter(name for row in table.rows for name in row.labels)
     listed = [name for name, _ in counts.most_common(MOST_LABELS)]
     number = {name: index for index, name in enumerate(listed)}
@@ -88,6 +91,7 @@ def write_gallery(table: TagTable, path: Path, *, images: Path | None = None, mo
         whole=len(chosen) == len(table.rows),
         scores_known=any(row.scores for row in table.rows),
         threshold=THRESHOLD,
+        in_order=in_order,
     )
     write_text(path, printable_page(page))
     return len(tiles)

@@ -1,10 +1,9 @@
-"""Weights from files, never unpickled as Python objects: safetensors, `weights_only`, or TorchScript."""
+"""Weights from files, never unpickled as Python objects: safetensors, `weights_only`, or TorchScript read as data."""
 
 from __future__ import annotations
 
 import json
 import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,9 @@ import torch
 from torch import Tensor
 
 from piaa.errors import ModelError
+from piaa.vision.models.torchscript import is_torchscript, read_torchscript
 
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
-
-
-def is_torchscript(path: Path) -> bool:
-    """Whether a file is a TorchScript archive, as OpenAI's `.pt` files are."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -43,9 +35,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
             return load_file(path)
         if is_torchscript(path):
-            module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-            return {key: value for key, value in module.state_dict().items() if key not in _NOT_WEIGHTS}
+            return {key: value for key, value in read_torchscript(path).items() if key not in _NOT_WEIGHTS}
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path}: holds more than weights, or is damaged; such a file can run code and is refused. "

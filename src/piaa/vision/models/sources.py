@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import pickle
 import socket
 import urllib.parse
 import urllib.request
@@ -17,9 +18,10 @@ import torch
 
 from piaa.errors import ModelError
 from piaa.vision.front_ends import DEFAULT_FRONT_END
-from piaa.vision.models.checkpoints import is_torchscript, read_json, read_state_dict
+from piaa.vision.models.checkpoints import read_json, read_state_dict
 from piaa.vision.models.hugging_face import is_hugging_face_clip, openai_layout, read_hugging_face_clip
 from piaa.vision.models.openai import openai_config
+from piaa.vision.models.torchscript import is_torchscript
 from piaa.vision.quiet import quiet
 
 EMBEDDED = "embedded"
@@ -268,6 +270,11 @@ def _create(shown: str, name: str, **options: Any) -> Any:
     except Exception as error:
         if _is_missing_package(error):
             raise ModelError(f"model {shown} needs a package that is not installed: {_short(error)}") from error
+        if isinstance(error, pickle.UnpicklingError):
+            raise ModelError(
+                f"model {shown}: its checkpoint holds more than weights, or is damaged; such a file can run code and "
+                "is refused. Convert it to safetensors where you trust it"
+            ) from error
         if options.get("pretrained") and "ownload" in str(error):
             raise _not_here(shown, options["pretrained"]) from error
         raise ModelError(f"cannot load model {shown}: {_short(error)}") from error
