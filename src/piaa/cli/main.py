@@ -12,7 +12,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from piaa.cli import bench, compare, console, datasets, demo, evaluate, exchange, explain, fit, models, reproduce, tag
+from piaa.cli import (
+    bench,
+    compare,
+    console,
+    datasets,
+    demo,
+    evaluate,
+    exchange,
+    explain,
+    fit,
+    models,
+    reproduce,
+    serve,
+    tag,
+)
 from piaa.cli.allocator import keep_freed_memory
 
 EVERYWHERE = {"--extension": True, "--quiet": False, "-q": False, "--verbose": False, "-v": False}
@@ -51,6 +65,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "tag": tag.tag,
     "eval": evaluate.evaluate,
     "compare": compare.compare,
+    "serve": serve.serve,
     "export": exchange.export_tags,
     "import": exchange.import_truth,
     "explain": explain.explain,
