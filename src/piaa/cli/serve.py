@@ -67,9 +67,8 @@ def serve(
         if settings.api_key is None and host not in ("127.0.0.1", "::1", "localhost"):
             show_note("no API key is set, so whoever reaches this address may use the service")
         where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-        console.print(
-            f"serving {', '.join(files)} at {where}; {where}/docs", markup=False, highlight=False, soft_wrap=True
-        )
+        line = f"serving {', '.join(files)} at {where} (its interface is shown at {where}/docs)"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
         run(service, listener)
         console.print("ended; every request underway was answered", highlight=False)
 

@@ -44,6 +44,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         "description": "Options that do not exist, too many images, or not one image that can be used.",
     },
     429: {"model": schema.RefusalOut, "description": "Busy; Retry-After says when to come again."},
+    500: {"model": schema.TagOut | schema.RefusalOut, "description": "A fault of the service; its log says more."},
     503: {"model": schema.RefusalOut, "description": "Not done in time; Retry-After says when to come again."},
 }
 UNAUTHORISED: dict[int | str, dict[str, Any]] = {401: REFUSALS[401]}
