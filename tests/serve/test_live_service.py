@@ -280,18 +280,19 @@ def test_a_key_a_reload_a_full_queue_and_a_drain(world: Path, tmp_path: Path) ->
         assert live.tag(png(20), key="wrong").headers["WWW-Authenticate"] == "Bearer"
         assert live.get("/metrics").status_code == 401 and live.get("/labels").status_code == 401
         first = live.tag(png(20), key=key).json()["classifier"]
-        _check_reload(live, world, file, first)
+        _check_reload(live, world, file, first, key)
         _check_full_queue(live, key)
         _check_drain(live, key)
     assert key not in "".join(live.log)
 
 
-def _check_reload(live: Live, world: Path, file: Path, first: dict[str, str]) -> None:
+def _check_reload(live: Live, world: Path, file: Path, first: dict[str, str], key: str) -> None:
     whole = (world / "other.piaa").read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     state = _until(live, lambda one: one["reload_error"])
     assert state["fingerprint"] == first["fingerprint"] and "mine.piaa" in state["reload_error"]
     assert str(file.parent) not in state["reload_error"]
+    assert live.tag(png(20), key=key).json()["classifier"] == first  # what is in use does not hang on the file
     os.replace(shutil.copy(world / "other.piaa", file.with_name("new")), file)
     state = _until(live, lambda one: one["fingerprint"] != first["fingerprint"])
     assert state["reload_error"] is None and state["labels"] == 2

@@ -47,11 +47,20 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Held:
-    """What is known of one name: the classifier in use, its file as it was last looked at, and what was wrong then."""
+    """What is known of one name.
+
+    Attributes:
+        path: its file.
+        loaded: the classifier in use.
+        stamp: of the file when it was last loaded, or when that was last tried.
+        seen: of the file at the last look.
+        error: what was wrong at the last try.
+    """
 
     path: Path
     loaded: Loaded
     stamp: Stamp
+    seen: Stamp = None
     error: str | None = None
 
 
@@ -111,7 +120,7 @@ class Shelf:
         self._held: dict[str, Held] = {}
         for name, path in files.items():
             stamp = stamp_of(path)  # before reading: a change while it is read is noticed later
-            self._held[name] = Held(path, load(name, path), stamp)
+            self._held[name] = Held(path, load(name, path), stamp, stamp)
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="piaa-reload", daemon=True)
 
@@ -146,12 +155,14 @@ class Shelf:
             self._watcher.join(timeout=10)
 
     def look(self) -> None:
-        """Look at each file once, and load those that changed."""
+        """Look at each file once, and load those that changed and are as they were at the last look: whole by now."""
         for name, held in list(self._held.items()):
             stamp = stamp_of(held.path)
-            if stamp != held.stamp:
+            if stamp != held.stamp and stamp == held.seen:
                 self._held[name] = self._renewed(name, held, stamp)
                 self._on_reload(name, self._held[name].error is None)
+            else:
+                self._held[name] = replace(held, seen=stamp)
 
     def _renewed(self, name: str, held: Held, stamp: Stamp) -> Held:
         try:
@@ -160,9 +171,9 @@ class Shelf:
             kind = "" if isinstance(error, PiaaError) else f"{type(error).__name__}: "
             reason = kind + str(error).replace(str(held.path), held.path.name)
             logger.error("classifier %s: the changed file is not used, the one before stays: %s", name, reason)
-            return replace(held, stamp=stamp, error=reason)
+            return replace(held, stamp=stamp, seen=stamp, error=reason)
         logger.warning("classifier %s: loaded anew, fingerprint %s", name, loaded.scorer.fingerprint)
-        return Held(held.path, loaded, stamp)
+        return Held(held.path, loaded, stamp, stamp)
 
     def _watch(self) -> None:
         while not self._stop.wait(INTERVAL):
