@@ -63,7 +63,7 @@ class Tally:
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     wrong: int = 0
-    lost: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
 
     def percentile(self, share: float) -> float:
         return sorted(self.seconds)[min(len(self.seconds) - 1, int(share * len(self.seconds)))] if self.seconds else 0.0
@@ -113,8 +113,8 @@ async def ask(session: aiohttp.ClientSession, url: str, world: World, chosen: li
     try:
         async with session.post(f"{url}/v1/tag", data=form) as response:
             answer = await response.json()
-    except (aiohttp.ClientError, TimeoutError, ConnectionError):
-        tally.lost += 1
+    except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+        tally.lost[type(error).__name__] += 1
         return
     tally.statuses[response.status] += 1
     if response.status == 200:
@@ -146,7 +146,7 @@ async def closed(server: Server, world: World, clients: int, per_request: int, s
         "p99_ms": 1000 * tally.percentile(0.99),
         "statuses": dict(tally.statuses),
         "wrong": tally.wrong,
-        "lost": tally.lost,
+        "lost": dict(tally.lost),
     }
 
 
@@ -182,7 +182,7 @@ async def overload(server: Server, world: World, rate: float, seconds: float) ->
         "sent_per_s": sent / seconds,
         "seconds": seconds,
         "statuses": dict(tally.statuses),
-        "lost": tally.lost,
+        "lost": dict(tally.lost),
         "wrong": tally.wrong,
         "tagged_per_s": tally.statuses[200] / seconds,
         "p50_ms": 1000 * tally.percentile(0.5),

@@ -29,6 +29,8 @@ from piaa.vision.encoder import Encoded
 
 LONGEST_WAIT = 60
 """Seconds that `Retry-After` names at most."""
+WAITING = 0.5
+"""Of a request's time, what it may be expected to spend in the queue; else it is refused at once."""
 logger = logging.getLogger("piaa.serve")
 
 
@@ -87,8 +89,7 @@ class Batcher:
         Raises:
             Refusal: 429 when there is none.
         """
-        if self.held >= self.settings.queue:
-            raise self._busy(f"{self.held} images wait already")
+        self._check_room(1)
         if self.bodies + size > self.settings.max_bodies:
             raise self._busy("too many requests are being received")
         self._count(0, size)
@@ -103,8 +104,7 @@ class Batcher:
         Raises:
             Refusal: 429 when there is none.
         """
-        if self.held + images > self.settings.queue:
-            raise self._busy(f"{self.held} images wait already")
+        self._check_room(images)
         return self._placed(images)
 
     async def score(self, loaded: Loaded, images: Sequence[bytes], preview: bool) -> list[Outcome]:
@@ -140,6 +140,12 @@ class Batcher:
         self.bodies += size
         self.metrics.held.set(self.held)
         self.metrics.bodies.set(self.bodies)
+
+    def _check_room(self, images: int) -> None:
+        """Refuse what does not fit, and what would wait for most of its time: it would be given up after all."""
+        late = self.held * self._pace > WAITING * self.settings.timeout
+        if late or self.held + images > self.settings.queue:
+            raise self._busy(f"{self.held} images wait already")
 
     def _busy(self, what: str) -> Refusal:
         wait = min(LONGEST_WAIT, max(1, math.ceil(self.held * self._pace)))

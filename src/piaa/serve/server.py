@@ -13,6 +13,8 @@ from piaa.errors import InputError
 from piaa.serve.app import Service, build_app
 from piaa.serve.settings import CONNECTIONS
 
+IDLE = 75
+"""Seconds that a connection without a request stays open: longer than clients keep theirs, so that none is met closed."""
 LAST = 5
 """Seconds beyond a request's own time that a drain waits."""
 
@@ -52,6 +54,7 @@ def run(service: Service, listener: socket.socket) -> None:
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=int(service.settings.timeout) + LAST,
         server_header=False,
+        timeout_keep_alive=IDLE,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     before = {sig: signal.signal(sig, _nothing) for sig in (signal.SIGTERM, signal.SIGINT)}

@@ -82,7 +82,7 @@ def _cls_of(tower: Tower, trace: Trace) -> Tensor:
     rows in another order than one of many, so that the last bits would tell of the batch. Patches have many rows.
     """
     tokens, heads = trace.before(tower.depth), trace.heads.get(tower.depth)
-    if tokens.device.type != "cpu":
+    if tokens.device.type != "cpu" or torch.compiler.is_compiling():  # a graph holds for any number of images
         return tower.last_block_cls(tokens, trace.grid, heads)
     found = []
     for index in range(len(tokens)):
