@@ -253,6 +253,23 @@ def ratios(turns: list[dict[str, Any]], key: Callable[[dict[str, Any]], float]) 
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
+def table(result: dict[str, Any]) -> str:
+    """The result as docs/service.md has it."""
+    lines = ["| load | images a second | p50 | p99 | processor time an image |", "| --- | ---: | ---: | ---: | ---: |"]
+    alone = [turn["offline"] for turn in result["turns"]]
+    for one in (*alone, *result["loads"]):
+        name = f"{one['clients']} clients, one image a request" if "clients" in one else "`piaa tag`'s job, no service"
+        times = [f"{one[key] / 1000:.2f} s" if key in one else "" for key in ("p50_ms", "p99_ms")]
+        lines.append(
+            f"| {name} | {one['images_per_s']:.1f} | {times[0]} | {times[1]} | {one['cpu_ms_per_image']:.1f} ms |"
+        )
+    lines += ["", "| offline beside the service, in turns | median | least | most |", "| --- | ---: | ---: | ---: |"]
+    for name, one in result.items():
+        if isinstance(one, dict) and "median" in one:
+            lines.append(f"| {name} | {one['median']:.2f} | {one['least']:.2f} | {one['most']:.2f} |")
+    return "\n".join([*lines, "", json.dumps(result["broken"]), json.dumps(result["overload"])])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=300)
@@ -261,7 +278,11 @@ def main() -> None:
     parser.add_argument("--overload", type=float, default=60.0, help="seconds of ten times the load")
     parser.add_argument("--broken", type=int, default=4000)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--show", type=Path, help="print an earlier result as tables, and measure nothing")
     arguments = parser.parse_args()
+    if arguments.show:
+        print(table(json.loads(arguments.show.read_text())))
+        return
     keep_freed_memory()  # as the command line does
     result: dict[str, Any] = {"command": " ".join(sys.argv), "machine": describe(), "queue": QUEUE}
     with tempfile.TemporaryDirectory() as name:

@@ -53,7 +53,7 @@ def test_an_option_with_a_shared_name_is_the_shared_one() -> None:
     assert compared > 30
 
 
-SHARING = ("fit", "tag", "eval", "demo", "reproduce", "explain")
+SHARING = ("fit", "tag", "eval", "demo", "reproduce", "explain", "serve")
 OWN = {  # another meaning under the same name
     *((name, "--out") for name in SHARING),
     *(("reproduce", flag) for flag in ("--model", "--pretrained", "--recipe", "--image-size")),

@@ -14,7 +14,7 @@ from piaa.serve.app import Service, build_app
 from piaa.serve.settings import CONNECTIONS
 
 IDLE = 75
-"""Seconds that a connection without a request stays open: longer than clients keep theirs, so that none is met closed."""
+"""Seconds that a connection without a request stays open: longer than clients keep theirs."""
 LAST = 5
 """Seconds beyond a request's own time that a drain waits."""
 
