@@ -1,6 +1,6 @@
 """Load on `piaa serve`: 1, 8 and 64 clients beside offline tagging, ten times too much for a minute, broken images.
 
-python benchmarks/load.py --out docs/bench/serve-load.json
+python benchmarks/load.py --out load.json
 
 The service is a process of its own, the clients (aiohttp) live in this one, on the same processors. Offline tagging and
 64 clients take turns, and a ratio is taken within a turn. Every answer is compared with that of `piaa tag`. With a busy
