@@ -218,6 +218,18 @@ def test_a_malicious_pickle_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("letters", range(1, 9))
+def test_what_is_loaded_does_not_hang_on_the_file(tmp_path: Path, letters: int) -> None:
+    """Where values lie in memory shows in the last bits of products, so it may not follow the header's length."""
+    path = tmp_path / "c.piaa"
+    whole = dataclasses.replace(make(), settings={"x": "y" * letters})
+    whole.save(path)
+    loaded = Classifier.load(path)
+    path.write_bytes(b"")
+    assert same(loaded, whole)
+    assert all(tensor.data_ptr() % 64 == 0 for tensor in (loaded.learnt.weight, loaded.learnt.prototypes))
+
+
 def test_check_model() -> None:
     classifier = make()
     classifier.check_model("abc", 4)

@@ -166,7 +166,9 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
             _check_format(path, metadata)
-            return metadata, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            # copies: a mapped file that changes would change what was loaded, and where its values lie in memory, which
+            # the length of the header decides, would show in the last bits of products
+            return metadata, {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         reason = f"damaged or cut short ({error}); fit again or restore a copy"
         raise ClassifierError(f"{path}: {reason}") from error

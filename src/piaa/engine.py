@@ -259,8 +259,9 @@ class Scorer:
         return Encoded(encoded.cls.cpu(), encoded.patches.cpu(), encoded.grid)
 
     def score_encoded(self, encoded: Encoded) -> Tensor:
-        """Eq. 11 to 13 on embeddings: N x C, 0 to 1."""
-        return self.learnt.score(encoded.cls, encoded.patches)
+        """Eq. 11 to 13 on embeddings: N x C, 0 to 1. One image at a time, so that no bit of it tells of the batch."""
+        rows = (slice(index, index + 1) for index in range(len(encoded.cls)))
+        return torch.cat([self.learnt.score(encoded.cls[row], encoded.patches[row]) for row in rows])
 
     def score(self, images: Tensor) -> Tensor:
         """N x 3 x H x W to scores N x C, eq. 13."""

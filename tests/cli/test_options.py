@@ -69,7 +69,7 @@ def test_an_option_with_a_shared_name_is_the_shared_one() -> None:
     assert compared > 30
 
 
-SHARING = ("fit", "tag", "eval", "demo", "reproduce", "explain", "train")
+SHARING = ("fit", "tag", "eval", "demo", "reproduce", "explain", "train", "serve")
 OWN = {  # another meaning under the same name
     *((name, "--out") for name in SHARING),
     *(("train", flag) for flag in ("--labels", "--truth", "--method")),  # a data set brings its own; its own methods

@@ -27,6 +27,7 @@ from piaa.cli import (
     models,
     reproduce,
     search,
+    serve,
     tag,
     train,
 )
@@ -69,6 +70,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "eval": evaluate.evaluate,
     "compare": compare.compare,
     "app": app_command.app,
+    "serve": serve.serve,
     "export": exchange.export_tags,
     "import": exchange.import_truth,
     "explain": explain.explain,

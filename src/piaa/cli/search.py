@@ -45,7 +45,7 @@ def search(
     model: Annotated[str | None, typer.Option("--model", help="For images: the model; else that of the index.")] = None,
     pretrained: options.Pretrained = None,
     device: options.Device = "auto",
-    engine: options.EngineName = "eager",
+    engine: options.EngineName = None,
     workers: options.Workers = 2,
 ) -> None:
     """Find images: by the labels in a table of tags, or by free text in the images themselves.
@@ -71,7 +71,7 @@ def search(
         result = search_tags(read_tags(target), query)
     else:
         place = index or _beside(target)
-        chosen = (model, pretrained, device, engine)
+        chosen = (model, pretrained, device, engine or "eager")
         result = _by_text(target, query, place, chosen, workers)
         limit = NEAREST if limit is None else limit
     shown = result.best(limit)

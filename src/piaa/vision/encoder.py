@@ -72,8 +72,24 @@ class Encoder(nn.Module):
         tower = self.tower
         trace = trace_of(tower, images, self.front_end)
         patches = self.front_end(tower, trace)  # first: what it computes of the plain last block, [CLS] takes over
-        cls = tower.last_block_cls(trace.before(tower.depth), trace.grid, trace.heads.get(tower.depth))
-        return Encoded(cls.float(), patches.float(), trace.grid)
+        return Encoded(_cls_of(tower, trace).float(), patches.float(), trace.grid)
+
+
+def _cls_of(tower: Tower, trace: Trace) -> Tensor:
+    """The image embeddings `N x d`.
+
+    On a CPU one image after another: these products have one row an image, and a library adds up a product of few
+    rows in another order than one of many, so that the last bits would tell of the batch. Patches have many rows.
+    """
+    tokens, heads = trace.before(tower.depth), trace.heads.get(tower.depth)
+    if tokens.device.type != "cpu" or torch.compiler.is_compiling():  # a graph holds for any number of images
+        return tower.last_block_cls(tokens, trace.grid, heads)
+    found = []
+    for index in range(len(tokens)):
+        row = slice(index, index + 1)
+        own = None if heads is None else (heads[0][row], heads[1][row], heads[2][row])
+        found.append(tower.last_block_cls(tokens[row], trace.grid, own))
+    return torch.cat(found)
 
 
 def trace_of(tower: Tower, images: Tensor, front_end: FrontEnd) -> Trace:

@@ -66,7 +66,8 @@ def aggregation(similarities: Tensor) -> Tensor:
 
 def similarity_attention(similarities: Tensor) -> Tensor:
     """softmax(3 (B - mean B)) over the entries that are not below the image's mean; `N x M x M`."""
-    centred = SHARPNESS * (similarities - similarities.mean(dim=(1, 2), keepdim=True))
+    mean = similarities.mean(dim=2, keepdim=True).mean(dim=1, keepdim=True)  # in one step, threads would share a sum
+    centred = SHARPNESS * (similarities - mean)
     return centred.masked_fill(centred < 0, -torch.inf).softmax(dim=-1)
 
 

@@ -1,0 +1,1 @@
+"""An HTTP service that tags images: `piaa serve`. Needs `piaa[serve]`."""
