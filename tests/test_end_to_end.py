@@ -86,7 +86,7 @@ def test_bad_images_are_written_down_and_the_rest_goes_on(world: Path, tmp_path:
     (folder / "c.png").write_bytes(b"")
     (folder / "z.png").write_bytes(next((world / "test").glob("*.png")).read_bytes())
     out = tmp_path / "tags.jsonl"
-    run("tag", folder, "--classifier", world / "demo.piaa", "--out", out)
+    run("tag", folder, "--classifier", world / "demo.piaa", "--out", out, code=3)
     assert [Path(json.loads(line)["path"]).name for line in out.read_text().splitlines()] == ["a.jpg", "z.png"]
     errors = [json.loads(line) for line in (tmp_path / "tags.jsonl.errors.jsonl").read_text().splitlines()]
     assert [Path(row["path"]).name for row in errors] == ["b.jpg", "c.png"]

@@ -15,7 +15,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from piaa.errors import PiaaError
+from piaa.errors import InterruptedRun, PiaaError
+
+INCOMPLETE = 3
+"""Exit code of a run that is finished, with images that failed."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,17 +84,20 @@ def show_note(text: str) -> None:
 
 
 def shows_errors(command: F) -> F:
-    """A command whose `PiaaError`s are shown as one message, with exit code 1."""
+    """A command whose `PiaaError`s are shown as one message, with exit code 1, or 128 + n where signal n ended it."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
+        except InterruptedRun as error:
+            errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(128 + error.signal) from None
         except PiaaError as error:
             show_error(str(error))
             raise typer.Exit(1) from error
         except KeyboardInterrupt:
-            console.print("interrupted; what was finished is kept, --resume goes on from there")
+            errors.print("interrupted")
             raise typer.Exit(130) from None
 
     return wrapped  # type: ignore[return-value]

@@ -9,6 +9,7 @@ import typer
 
 from piaa.cli import options
 from piaa.cli.console import (
+    INCOMPLETE,
     console,
     is_verbose,
     progress_bars,
@@ -41,12 +42,14 @@ def fit(
     workers: options.Workers = 2,
     resume: options.Resume = False,
     strict: options.Strict = False,
+    max_errors: options.MaxErrors = None,
 ) -> None:
     """Learn a classifier from unlabelled images and class names (PVCL)."""
-    from piaa.jobs import fit_job
+    from piaa.jobs import fit_job, parse_max_errors, stops_on_signals
     from piaa.recognizer import Recognizer
     from piaa.vocabulary.labels import read_labels
 
+    limit = parse_max_errors(max_errors)
     recognizer = Recognizer(
         read_labels(labels),
         model=model,
@@ -64,13 +67,15 @@ def fit(
     )
     learner = recognizer.learner()
     show_weights(learner.setup.model)
-    with progress_bars() as stage:
+    with stops_on_signals() as stop, progress_bars() as stage:
         summary = fit_job(
             learner,
             images,
             out=out,
             resume=resume,
             strict=strict,
+            max_errors=limit,
+            stop=stop,
             batch_size=learner.setup.decoded_together,
             workers=workers,
             progress=stage("learning"),
@@ -85,6 +90,8 @@ def fit(
     report = recognizer.classifier_.report
     show_classes("keep their text prototype, since no patches were found for them", report["fallbacks"])
     show_classes("have no threshold of their own", report["threshold_notes"])
+    if summary.failed:
+        raise typer.Exit(INCOMPLETE)
 
 
 def show_classes(what: str, reasons: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from piaa.cli import options
-from piaa.cli.console import console, progress_bars, show_notices, shows_errors
+from piaa.cli.console import INCOMPLETE, console, progress_bars, show_notices, shows_errors
 from piaa.cli.loading import load_recognizer
 from piaa.errors import InputError
 
@@ -49,10 +49,12 @@ def tag(
     workers: options.Workers = 2,
     resume: options.Resume = False,
     strict: options.Strict = False,
+    max_errors: options.MaxErrors = None,
 ) -> None:
     """Give images their labels with a learnt classifier (PAA). A score of 0.5 is the class's threshold."""
-    from piaa.jobs import tag_job
+    from piaa.jobs import parse_max_errors, stops_on_signals, tag_job
 
+    limit = parse_max_errors(max_errors)
     if gallery:
         check_gallery(gallery)
     recognizer = load_recognizer(
@@ -66,13 +68,15 @@ def tag(
     )
     recognizer.set_thresholds(parse_thresholds(threshold or []))
     scorer = recognizer.scorer()
-    with progress_bars() as stage:
+    with stops_on_signals() as stop, progress_bars() as stage:
         summary = tag_job(
             scorer,
             images,
             out=out,
             resume=resume,
             strict=strict,
+            max_errors=limit,
+            stop=stop,
             batch_size=scorer.setup.decoded_together,
             workers=workers,
             all_scores=all_scores,
@@ -82,6 +86,8 @@ def tag(
     console.print(f"tagged {summary.tagged} images in {summary.seconds:.1f} s -> {out}", markup=False, highlight=False)
     if gallery:
         show_gallery(out, gallery)
+    if summary.failed:
+        raise typer.Exit(INCOMPLETE)
 
 
 def check_gallery(gallery: Path) -> None:

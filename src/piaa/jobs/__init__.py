@@ -6,17 +6,25 @@ labels, and a `Summary`. No metric, no true label and no terminal is known here.
 
 from piaa.jobs.common import ErrorLog, Progress, Summary
 from piaa.jobs.fit import Fitter, fit_job
+from piaa.jobs.limits import ErrorLimit, parse_max_errors
+from piaa.jobs.run import Listener
+from piaa.jobs.signals import Stop, stops_on_signals
 from piaa.jobs.tables import check_output, output_endings
 from piaa.jobs.tag import TagScorer, tag_job
 
 __all__ = [
+    "ErrorLimit",
     "ErrorLog",
     "Fitter",
+    "Listener",
     "Progress",
+    "Stop",
     "Summary",
     "TagScorer",
     "check_output",
     "fit_job",
     "output_endings",
+    "parse_max_errors",
+    "stops_on_signals",
     "tag_job",
 ]

@@ -1,0 +1,136 @@
+"""What every job does beside its work: it counts, reports, obeys a wish to stop and a limit of errors."""
+
+from __future__ import annotations
+
+import signal as signals
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from piaa.errors import ImageError, InputError, InterruptedRun
+from piaa.jobs.common import ErrorLog, Progress, Record
+from piaa.jobs.limits import ErrorLimit
+from piaa.jobs.lock import Lock
+from piaa.jobs.signals import Stop
+
+Listener = Callable[[dict[str, Any]], None]
+"""Told of events, each a mapping with `event`: started, shard, error, finished, stopped or failed."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a run is watched and when it ends early; the same for every job.
+
+    Attributes:
+        strict: stop at the first image that fails.
+        max_errors: stop once more than these failed.
+        progress: see `Progress`.
+        listen: see `Listener`.
+        stop: looked at after every batch.
+    """
+
+    strict: bool = False
+    max_errors: ErrorLimit | None = None
+    progress: Progress | None = None
+    listen: Listener | None = None
+    stop: Stop | None = None
+
+
+@dataclass
+class Run:
+    """One call of a job.
+
+    Attributes:
+        job: `fit` or `tag`.
+        out: the output.
+        rules: see there.
+        lock: held while it runs.
+        log: of the errors.
+        total: images in the input, where known.
+        seen: images dealt with, failed ones too.
+        own: of these, those that are this run's and not another shard's.
+    """
+
+    job: str
+    out: Path
+    rules: Rules
+    lock: Lock | None
+    log: ErrorLog
+    total: int | None = None
+    seen: int = 0
+    own: int = 0
+    begin: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """Since the begin."""
+        return time.perf_counter() - self.begin
+
+    def tell(self, event: str, **values: Any) -> None:
+        """Tell the listener."""
+        if self.rules.listen:
+            self.rules.listen({"event": event, "job": self.job, "out": str(self.out), **values})
+
+    def counts(self) -> dict[str, Any]:
+        """What every event of progress says."""
+        return {"images": self.own, "failed": self.log.count, "total": self.total, "seconds": round(self.seconds, 3)}
+
+    def fail(self, error: ImageError, stage: str = "read") -> Record:
+        """Take in an image that failed.
+
+        Raises:
+            ImageError: if strict.
+            InputError: too many.
+        """
+        record = self.log.add(error, stage)
+        self.tell("error", **record)
+        self.check(self.total)
+        return record
+
+    def check(self, total: int | None) -> None:
+        """Refuse to go on when too many failed.
+
+        Raises:
+            InputError: in this case.
+        """
+        limit = self.rules.max_errors
+        if limit and limit.passed(self.log.count, total):
+            raise InputError(
+                f"{self.log.count} images failed, more than --max-errors {limit} allows: see {self.log.path}; nothing "
+                f"was written to {self.out}, and the work so far is kept for --resume with another limit"
+            )
+
+    def step(self, seen: int) -> bool:
+        """After a batch: report, and say whether somebody asked to stop."""
+        self.seen = seen
+        if self.lock:
+            self.lock.alive()
+        if self.rules.progress:
+            self.rules.progress(seen, self.total)
+        return self.rules.stop is not None and self.rules.stop.signal is not None
+
+    def stopped(self) -> InterruptedRun:
+        """The error that ends a run somebody asked to stop; what is finished must be kept already."""
+        number = (self.rules.stop.signal if self.rules.stop else None) or signals.SIGTERM
+        self.tell("stopped", signal=signals.Signals(number).name, **self.counts())
+        return InterruptedRun(
+            number,
+            f"stopped by {signals.Signals(number).name} after {self.seen} images, all of them kept; the same command "
+            "with --resume goes on from there",
+        )
+
+    def close(self) -> None:
+        """At the end of the stream, before the output is written.
+
+        Raises:
+            InputError: nothing was there, every image failed, or too many.
+        """
+        if self.own == 0:
+            raise InputError("no images given" if self.seen == 0 else "this shard has no images: there are too few")
+        if self.log.count >= self.own:
+            raise InputError(
+                f"every image failed ({self.log.count}): see {self.log.path}; nothing was written to {self.out}"
+            )
+        self.check(self.own)
