@@ -43,9 +43,11 @@ def fit(
     resume: options.Resume = False,
     strict: options.Strict = False,
     max_errors: options.MaxErrors = None,
+    save_every: options.SaveEvery = None,
 ) -> None:
     """Learn a classifier from unlabelled images and class names (PVCL)."""
     from piaa.jobs import fit_job, parse_max_errors, stops_on_signals
+    from piaa.jobs.fit import CHECKPOINT_EVERY
     from piaa.recognizer import Recognizer
     from piaa.vocabulary.labels import read_labels
 
@@ -76,6 +78,7 @@ def fit(
             strict=strict,
             max_errors=limit,
             stop=stop,
+            checkpoint_every=save_every or CHECKPOINT_EVERY,
             batch_size=learner.setup.decoded_together,
             workers=workers,
             progress=stage("learning"),

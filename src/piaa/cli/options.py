@@ -82,6 +82,14 @@ MaxErrors = Annotated[
     str | None,
     typer.Option("--max-errors", help="Stop once more images failed than this: a number, or a share such as 2%."),
 ]
+SaveEvery = Annotated[
+    int | None,
+    typer.Option(
+        "--save-every",
+        min=1,
+        help="Images after which finished work is saved, what a kill can cost; else 512 (tag), 2048 (fit).",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of the scenes; other seeds draw other ones.")]
 JsonOut = Annotated[Path | None, typer.Option("--out", help="Write all numbers to this JSON file.")]
 ApRule = Annotated[

@@ -50,9 +50,11 @@ def tag(
     resume: options.Resume = False,
     strict: options.Strict = False,
     max_errors: options.MaxErrors = None,
+    save_every: options.SaveEvery = None,
 ) -> None:
     """Give images their labels with a learnt classifier (PAA). A score of 0.5 is the class's threshold."""
     from piaa.jobs import parse_max_errors, stops_on_signals, tag_job
+    from piaa.jobs.tag import SHARD_SIZE
 
     limit = parse_max_errors(max_errors)
     if gallery:
@@ -77,6 +79,7 @@ def tag(
             strict=strict,
             max_errors=limit,
             stop=stop,
+            shard_size=save_every or SHARD_SIZE,
             batch_size=scorer.setup.decoded_together,
             workers=workers,
             all_scores=all_scores,
