@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal as signals
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from piaa.jobs.limits import ErrorLimit
 from piaa.jobs.lock import Lock
 from piaa.jobs.signals import Stop
 
+KEPT = "all of them kept; the same command with --resume goes on from there"
 Listener = Callable[[dict[str, Any]], None]
 """Told of events, each a mapping with `event`: started, shard, error, finished, stopped or failed."""
 
@@ -51,22 +53,28 @@ class Run:
         total: images in the input, where known.
         seen: images dealt with, failed ones too.
         own: of these, those that are this run's and not another shard's.
+        listed: hash of the ids of all images in the input, by which shards know that they saw the same.
     """
 
     job: str
-    out: Path
+    out: Path | str
     rules: Rules
     lock: Lock | None
     log: ErrorLog
     total: int | None = None
     seen: int = 0
     own: int = 0
+    listed: Any = field(default_factory=hashlib.sha256)
     begin: float = field(default_factory=time.perf_counter)
 
     @property
     def seconds(self) -> float:
         """Since the begin."""
         return time.perf_counter() - self.begin
+
+    @property
+    def _where(self) -> str:
+        return f"see {self.log.path}" if self.log.path else "their lines say why"
 
     def tell(self, event: str, **values: Any) -> None:
         """Tell the listener."""
@@ -98,8 +106,8 @@ class Run:
         limit = self.rules.max_errors
         if limit and limit.passed(self.log.count, total):
             raise InputError(
-                f"{self.log.count} images failed, more than --max-errors {limit} allows: see {self.log.path}; nothing "
-                f"was written to {self.out}, and the work so far is kept for --resume with another limit"
+                f"{self.log.count} images failed, more than --max-errors {limit} allows: {self._where}; nothing was "
+                f"written to {self.out}, and the work so far is kept for --resume with another limit"
             )
 
     def step(self, seen: int) -> bool:
@@ -111,26 +119,30 @@ class Run:
             self.rules.progress(seen, self.total)
         return self.rules.stop is not None and self.rules.stop.signal is not None
 
-    def stopped(self) -> InterruptedRun:
-        """The error that ends a run somebody asked to stop; what is finished must be kept already."""
+    def stopped(self, kept: str = KEPT) -> InterruptedRun:
+        """The error that ends a run somebody asked to stop; what is finished must be kept already.
+
+        Args:
+            kept: what the user should know of it.
+        """
         number = (self.rules.stop.signal if self.rules.stop else None) or signals.SIGTERM
         self.tell("stopped", signal=signals.Signals(number).name, **self.counts())
-        return InterruptedRun(
-            number,
-            f"stopped by {signals.Signals(number).name} after {self.seen} images, all of them kept; the same command "
-            "with --resume goes on from there",
-        )
+        return InterruptedRun(number, f"stopped by {signals.Signals(number).name} after {self.seen} images, {kept}")
 
-    def close(self) -> None:
+    def close(self, kept: int = 0) -> None:
         """At the end of the stream, before the output is written.
+
+        Args:
+            kept: images of an update that need not be tagged again.
 
         Raises:
             InputError: nothing was there, every image failed, or too many.
         """
+        if kept:
+            self.check(self.own + kept)
+            return
         if self.own == 0:
             raise InputError("no images given" if self.seen == 0 else "this shard has no images: there are too few")
         if self.log.count >= self.own:
-            raise InputError(
-                f"every image failed ({self.log.count}): see {self.log.path}; nothing was written to {self.out}"
-            )
+            raise InputError(f"every image failed ({self.log.count}): {self._where}; nothing was written to {self.out}")
         self.check(self.own)

@@ -3,55 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from PIL import Image
-from torch import Tensor
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
 
 from piaa.errors import ImageError
-from piaa.files import whole_file
-from piaa.inputs.items import Batch, Item, batches
+from piaa.inputs.items import Item, batches
 from piaa.jobs.common import ErrorLog, Progress, Record, Summary, errors_path
-from piaa.jobs.formats import Row
+from piaa.jobs.layout import Layout, Watched, facts_of
 from piaa.jobs.limits import ErrorLimit
 from piaa.jobs.lock import locked
+from piaa.jobs.manifest import now
+from piaa.jobs.output import Output, check_plan, check_space, open_output
 from piaa.jobs.partial import Partial, open_partial
+from piaa.jobs.rows import TagScorer, check_scorer, rows_of_batch
 from piaa.jobs.run import Listener, Rules, Run
-from piaa.jobs.shards import all_rows, check_shard_size, is_error, read_head, read_records, write_shard
+from piaa.jobs.shards import Share, check_shard_size, is_error, read_head, read_records, write_shard
 from piaa.jobs.signals import Stop
 from piaa.jobs.source import Source, open_items
-from piaa.jobs.tables import check_output, write_table
+from piaa.jobs.tables import check_output
 
 SHARD_SIZE = 512
-DIGITS = 6  # of a score in the output
-
-
-class TagScorer(Protocol):
-    """What `tag_job` needs of a scorer; `piaa.engine.Scorer` is one.
-
-    Attributes:
-        label_names: C classes.
-        fingerprint: changes with anything that changes a score or a decision.
-    """
-
-    label_names: list[str]
-    fingerprint: str
-
-    def preprocess(self, image: Image.Image, /) -> Tensor:
-        """PIL RGB to 3 x H x W."""
-        ...
-
-    def score(self, images: Tensor) -> Tensor:
-        """N x 3 x H x W to N x C."""
-        ...
-
-    def decide(self, scores: Tensor) -> tuple[Any, Any]:
-        """Calibrated scores N x C and which labels each image has, N x C bool; arrays or tensors."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +36,13 @@ class _Tagging:
     partial: Partial
     batch_size: int
     workers: int
-    all_scores: bool
+    layout: Layout
+    share: Share
+    facts: bool
+
+    def watched(self, items: list[Item]) -> list[Item]:
+        """The items, which remember what a part says of their files."""
+        return [Watched(item, self.layout.content_hash) for item in items] if self.facts else items
 
 
 def tag_job(
@@ -81,6 +60,9 @@ def tag_job(
     listen: Listener | None = None,
     stop: Stop | None = None,
     shard_size: int = SHARD_SIZE,
+    layout: Layout | None = None,
+    share: Share | None = None,
+    update: bool = False,
 ) -> Summary:
     """Score images, decide their labels, and write a row for each (`piaa.jobs.tables` has the layouts).
 
@@ -90,7 +72,7 @@ def tag_job(
     Args:
         scorer: see `TagScorer`.
         inputs: see `piaa.inputs.items.iterate`; drawn shard by shard, never held as a whole.
-        out: the output, ending in .jsonl, .csv or .parquet.
+        out: the output, ending in .jsonl, .csv or .parquet; without an ending, a folder of Parquet parts.
         resume: go on from `OUT.partial/`; the output has the same bytes as one of an uninterrupted run. Shards
             whose images changed are done again.
         strict: stop at the first image that fails.
@@ -102,6 +84,9 @@ def tag_job(
         listen: see `piaa.jobs.run.Listener`.
         stop: a wish to stop; the batch in hand is finished and kept.
         shard_size: images whose rows are kept together; what a kill can cost. A resumed run keeps its own.
+        layout: how the output is laid out; instead of `all_scores`, which it has too.
+        share: which of several machines this is; a folder of parts only, to be merged with the others'.
+        update: tag only what is new or changed since the output was written, a folder of parts.
 
     Raises:
         InputError: inputs or output unusable, another run at work on the output, nothing that can be resumed, too
@@ -110,19 +95,32 @@ def tag_job(
         InterruptedRun: if it was asked to stop.
     """
     out = check_output(out, scorer.label_names)
+    layout, share = layout or Layout(all_scores=all_scores), share or Share()
+    check_plan(out, layout, share, update)
+    check_scorer(scorer, layout)
     rules = Rules(strict, max_errors, progress, listen, stop)
     with locked(out) as lock:
-        source = open_items(inputs)
-        settings = {"the classifier or its model": scorer.fingerprint, "all scores or labels alone": all_scores}
-        values = {"shard_size": max(1, shard_size), "batch_size": batch_size}
+        output = open_output(scorer, out, layout, share, update)
+        source = output.only_new(open_items(inputs))
+        check_space(out, source.total, layout, len(scorer.label_names))
+        settings = {
+            "the classifier or its model": scorer.fingerprint,
+            "all scores or labels alone": layout.all_scores,
+            "the columns": {**layout.of_rows(), "all_scores": None},
+            "the shard": str(share),
+            "the output that is updated": output.base,
+        }
+        values = {"shard_size": max(1, shard_size), "batch_size": batch_size, "begun": now(), "run": uuid4().hex}
         partial = open_partial(out, settings, values, resume)
         run = Run("tag", out, rules, lock, ErrorLog(errors_path(out), strict), source.total)
-        tagging = _Tagging(scorer, run, partial, int(partial.values["batch_size"]), workers, all_scores)
-        run.tell("started", total=source.total, resumed=resume)
+        size = int(partial.values["batch_size"])
+        tagging = _Tagging(scorer, run, partial, size, workers, layout, share, output.is_folder)
+        run.tell("started", total=source.total, resumed=resume, run=partial.values["run"])
         numbers = _do_shards(tagging, source, check_shard_size(partial.values))
-        _finish(tagging, numbers)
-        notices = (*lock.notices, *partial.notices)
-    return summary_of(run, source, notices)
+        _finish(tagging, output, numbers)
+        notices = (*lock.notices, *output.notices, *partial.notices)
+    summary = summary_of(run, source, notices)
+    return replace(summary, kept=output.kept, gone=output.gone)
 
 
 def summary_of(run: Run, source: Source, notices: Sequence[str]) -> Summary:
@@ -146,14 +144,19 @@ def summary_of(run: Run, source: Source, notices: Sequence[str]) -> Summary:
 def _do_shards(tagging: _Tagging, source: Source, size: int) -> list[int]:
     """All shards, those that are done already too; their numbers."""
     run, start, number = tagging.run, 0, 0
+    own: list[int] = []
     while items := source.take(size):
-        run.own += len(items)
-        _do_shard(tagging, number, start, items)
+        for item in items:
+            run.listed.update(item.id.encode("utf-8", "surrogatepass") + b"\n")
+        if tagging.share.owns(number):
+            run.own += len(items)
+            own.append(number)
+            _do_shard(tagging, number, start, tagging.watched(items))
+            run.tell("shard", number=number, **run.counts())
         start, number = start + len(items), number + 1
-        run.tell("shard", number=number, **run.counts())
         if run.step(start) and (run.total is None or start < run.total):
             raise run.stopped()
-    return list(range(number))
+    return own
 
 
 def _do_shard(tagging: _Tagging, number: int, start: int, items: list[Item]) -> None:
@@ -167,17 +170,19 @@ def _do_shard(tagging: _Tagging, number: int, start: int, items: list[Item]) -> 
 
     def fail(error: ImageError) -> None:
         nonlocal seek
-        record = run.fail(error)
         seek = next((at for at in range(seek, len(items)) if items[at].id == error.path), seek)
-        found.append((seek, record))
+        found.append((seek, described(seek, run.fail(error))))
         seek += 1
+
+    def described(at: int, record: Record) -> Record:
+        return {**record, **facts_of(items[at])} if tagging.facts else record
 
     todo, first = items[consumed:], start + consumed
     for batch in batches(todo, scorer.preprocess, tagging.batch_size, tagging.workers, fail, start=first):
-        for index, row in zip(batch.indices, _rows(tagging, batch), strict=True):
+        for index, row in zip(batch.indices, rows_of_batch(scorer, batch, tagging.layout), strict=True):
             at = index - start
             failed = ImageError(items[at].id, "its scores are not finite")
-            found.append((at, run.fail(failed, "score") if row is None else row))
+            found.append((at, described(at, run.fail(failed, "score") if row is None else row)))
         covers = batch.indices[-1] + 1 - start
         if run.step(start + covers) and covers < len(items):
             write_shard(tagging.partial, number, items, covers, _in_order(found))
@@ -201,40 +206,19 @@ def _kept(tagging: _Tagging, number: int, items: list[Item]) -> tuple[int, list[
         return 0, []
     whole = head.covers == len(items)
     records = read_records(tagging.partial, number) if head.failed or not whole else []
-    tagging.run.log.take(filter(is_error, records))
+    tagging.run.log.take({name: r[name] for name in ("path", "reason", "stage")} for r in records if is_error(r))
     return head.covers, [] if whole else records
 
 
-def _rows(tagging: _Tagging, batch: Batch) -> Iterator[Row | None]:
-    """A row for each image of the batch, or None where the model gave no usable scores."""
-    scores = tagging.scorer.score(batch.images)
-    calibrated, mask = (np.asarray(values) for values in tagging.scorer.decide(scores))
-    usable = np.isfinite(np.asarray(scores.detach().cpu().float())).all(1) & np.isfinite(calibrated).all(1)
-    for index, name in enumerate(batch.ids):
-        values = [round(float(value), DIGITS) for value in calibrated[index]]
-        yield _row(tagging, name, values, mask[index]) if usable[index] else None
-
-
-def _row(tagging: _Tagging, name: str, values: Sequence[float], mask: Any) -> Row:
-    names = tagging.scorer.label_names
-    present = [int(c) for c in np.flatnonzero(mask)]
-    chosen = sorted(present, key=lambda c: -values[c])  # stable: ties in the order of the classes
-    row: Row = {"path": name, "labels": [{"label": names[c], "score": values[c]} for c in chosen]}
-    if tagging.all_scores:
-        row["scores"] = dict(zip(names, values, strict=True))
-    return row
-
-
-def _finish(tagging: _Tagging, numbers: list[int]) -> None:
+def _finish(tagging: _Tagging, output: Output, numbers: list[int]) -> None:
     """Assemble the output, unless nothing came of the run."""
     run, partial = tagging.run, tagging.partial
+    output.drawn()
     try:
-        run.close()
+        run.close(kept=output.kept)
     except Exception:
         if run.log.count >= run.own:  # what made all of them fail may be mended: nothing of it is to be kept
             partial.remove()
         raise
-    columns = tagging.scorer.label_names if tagging.all_scores else []
-    with whole_file(run.out) as aside:
-        write_table(aside, Path(run.out).suffix, all_rows(partial, numbers), columns)
+    output.write(partial, numbers, run.listed.hexdigest())
     partial.remove()
