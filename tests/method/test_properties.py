@@ -62,7 +62,10 @@ def test_evidence_goes_on_from_its_state() -> None:
     rest = torch.arange(25, 40)
     again.update(cls[rest], patches[rest], rest, prototypes, 10.0)
     for name, tensor in whole.state_dict().items():
-        assert torch.allclose(tensor.double(), again.state_dict()[name].double(), rtol=1e-12), name
+        found = again.state_dict()[name]
+        if name.endswith(("totals", "seconds")):  # how a sum is cut in two depends on the batches, the sum does not
+            tensor, found = tensor.sum(dim=0), found.sum(dim=0)  # noqa: PLW2901
+        assert torch.allclose(tensor.double(), found.double(), rtol=1e-12), name
     with pytest.raises(ValueError, match="classes"):
         Evidence(C + 1, D, 7).load_state_dict(half.state_dict())
 

@@ -47,7 +47,7 @@ def set_loudness(quiet: bool, verbose: bool) -> None:
     """
     if quiet and verbose:
         raise PiaaError("--quiet and --verbose contradict each other; give one of them")
-    console.quiet = quiet
+    console.quiet, errors.quiet = quiet, False
     warnings.showwarning = _show_warning
     if verbose:
         from rich.logging import RichHandler
@@ -108,7 +108,12 @@ def show_notices(summary: Any) -> None:
     for notice in summary.notices:
         show_note(notice)
     if summary.failed:
-        show_note(f"{summary.failed} images could not be used: see {summary.errors_path}")
+        where = f": see {summary.errors_path}" if summary.errors_path else ""
+        show_note(f"{summary.failed} images could not be used{where}")
+    if summary.skipped_endings:
+        kinds = sorted(summary.skipped_endings.items(), key=lambda pair: (-pair[1], pair[0]))
+        named = ", ".join(f"{count:,} {ending or 'without an ending'}" for ending, count in kinds[:5])
+        show_note(f"skipped {named}{' and others' if len(kinds) > 5 else ''}: no images by their ending")
 
 
 def show_weights(model: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +12,18 @@ from piaa.cli.console import (
     INCOMPLETE,
     console,
     is_verbose,
-    progress_bars,
     show_note,
     show_notices,
     show_weights,
     shows_errors,
 )
+from piaa.cli.watching import watching
+from piaa.errors import InputError
+
+if TYPE_CHECKING:
+    from piaa.engine import Learner
+    from piaa.jobs.evidence import Keeper
+    from piaa.recognizer import Recognizer
 
 MOST_NAMED = 5
 """Classes that a note names; --verbose names all of them."""
@@ -41,35 +47,45 @@ def fit(
     batch_size: options.BatchSize = 0,
     workers: options.Workers = 2,
     resume: options.Resume = False,
+    shard: options.Shard = None,
+    keep_evidence: Annotated[
+        Path | None, typer.Option(help="Also write what was learnt so far to this .evidence file, to add images later.")
+    ] = None,
+    update: Annotated[
+        Path | None, typer.Option(help="An .evidence file: learn from the images it does not cover, and from it.")
+    ] = None,
     strict: options.Strict = False,
     max_errors: options.MaxErrors = None,
     save_every: options.SaveEvery = None,
+    log_json: options.LogJson = False,
+    metrics_file: options.MetricsFile = None,
 ) -> None:
     """Learn a classifier from unlabelled images and class names (PVCL)."""
-    from piaa.jobs import fit_job, parse_max_errors, stops_on_signals
+    from piaa.jobs import fit_job, parse_max_errors, parse_share
     from piaa.jobs.fit import CHECKPOINT_EVERY
     from piaa.recognizer import Recognizer
     from piaa.vocabulary.labels import read_labels
 
-    limit = parse_max_errors(max_errors)
-    recognizer = Recognizer(
-        read_labels(labels),
-        model=model,
-        pretrained=pretrained,
-        front_end=front_end,
-        recipe=recipe,
-        templates=templates,
-        image_size=options.parse_size(image_size),
-        resize=resize,
-        device=device,
-        precision=precision,
-        engine=engine,
-        batch_size=batch_size,
-        workers=workers,
-    )
-    learner = recognizer.learner()
-    show_weights(learner.setup.model)
-    with stops_on_signals() as stop, progress_bars() as stage:
+    limit, share = options.usage(parse_max_errors, max_errors), options.usage(parse_share, shard)
+    kept = check_evidence(out, keep_evidence, update, share.count)
+    with watching("learning", "fit", out, log_json, metrics_file) as watch:
+        recognizer = Recognizer(
+            read_labels(labels),
+            model=model,
+            pretrained=pretrained,
+            front_end=front_end,
+            recipe=recipe,
+            templates=templates,
+            image_size=options.parse_size(image_size),
+            resize=resize,
+            device=device,
+            precision=precision,
+            engine=engine,
+            batch_size=batch_size,
+            workers=workers,
+        )
+        learner = recognizer.learner()
+        show_weights(learner.setup.model)
         summary = fit_job(
             learner,
             images,
@@ -77,12 +93,13 @@ def fit(
             resume=resume,
             strict=strict,
             max_errors=limit,
-            stop=stop,
             checkpoint_every=save_every or CHECKPOINT_EVERY,
             batch_size=learner.setup.decoded_together,
             workers=workers,
-            progress=stage("learning"),
-            finish=lambda: recognizer.adopt(learner).save(out),
+            finish=None if kept == out else lambda: recognizer.adopt(learner).save(out),
+            share=share,
+            keep=keeper(recognizer, learner, kept, update),
+            **watch.options(),
         )
     show_notices(summary)
     console.print(
@@ -90,11 +107,43 @@ def fit(
         markup=False,
         highlight=False,
     )
-    report = recognizer.classifier_.report
-    show_classes("keep their text prototype, since no patches were found for them", report["fallbacks"])
-    show_classes("have no threshold of their own", report["threshold_notes"])
+    if kept != out:
+        report = recognizer.classifier_.report
+        show_classes("keep their text prototype, since no patches were found for them", report["fallbacks"])
+        show_classes("have no threshold of their own", report["threshold_notes"])
     if summary.failed:
         raise typer.Exit(INCOMPLETE)
+
+
+def check_evidence(out: Path, keep: Path | None, update: Path | None, shards: int) -> Path | None:
+    """The evidence file to write, if any; it is the output itself where that is asked for.
+
+    Raises:
+        InputError: what was asked for does not go together, or could not be written.
+    """
+    from piaa.files import check_place
+    from piaa.jobs.evidence import ENDING
+
+    kept = out if out.suffix == ENDING else keep
+    if shards > 1 and out.suffix != ENDING:
+        raise InputError(f"{out}: a shard leaves evidence, no classifier: name an output that ends in {ENDING}")
+    if shards > 1 and update:
+        raise InputError("--update and --shard do not go together: update the merged evidence")
+    if kept and kept.suffix != ENDING:
+        raise InputError(f"{kept}: evidence is kept in a file that ends in {ENDING}")
+    if kept:
+        check_place(kept)
+    return kept or update  # more evidence takes the place of the older
+
+
+def keeper(recognizer: Recognizer, learner: Learner, kept: Path | None, update: Path | None) -> Keeper | None:
+    """What keeps the evidence, where that is asked for."""
+    from piaa.jobs.evidence import keeper_of
+    from piaa.vocabulary.prototypes import resolve_templates
+
+    if kept is None:
+        return None
+    return keeper_of(learner, kept, resolve_templates(recognizer.templates), recognizer.threshold_rule, update)
 
 
 def show_classes(what: str, reasons: dict[str, str]) -> None:

@@ -12,7 +12,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from piaa.cli import bench, compare, console, datasets, demo, evaluate, exchange, explain, fit, models, reproduce, tag
+from piaa.cli import (
+    bench,
+    compare,
+    console,
+    datasets,
+    demo,
+    evaluate,
+    exchange,
+    explain,
+    fit,
+    merge,
+    models,
+    reproduce,
+    tag,
+)
 from piaa.cli.allocator import keep_freed_memory
 
 EVERYWHERE = {"--extension": True, "--quiet": False, "-q": False, "--verbose": False, "-v": False}
@@ -49,6 +63,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., Any]] = {
     "fit": fit.fit,
     "tag": tag.tag,
+    "merge": merge.merge,
     "eval": evaluate.evaluate,
     "compare": compare.compare,
     "export": exchange.export_tags,

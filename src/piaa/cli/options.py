@@ -6,10 +6,15 @@ importing those tables would make `piaa --help` wait for torch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+from piaa.errors import InputError
+
+T = TypeVar("T")
 
 ClassifierFile = Annotated[Path, typer.Option("--classifier", help="A file that 'piaa fit' wrote.", show_default=False)]
 LabelFile = Annotated[
@@ -82,6 +87,16 @@ MaxErrors = Annotated[
     str | None,
     typer.Option("--max-errors", help="Stop once more images failed than this: a number, or a share such as 2%."),
 ]
+Shard = Annotated[
+    str | None,
+    typer.Option("--shard", help="Which part of the work to do, such as 2/8; 'piaa merge' puts the parts together."),
+]
+LogJson = Annotated[
+    bool, typer.Option("--log-json", help="Events as JSON lines on standard error: started, shard, error, finished.")
+]
+MetricsFile = Annotated[
+    Path | None, typer.Option("--metrics-file", help="Keep numbers for Prometheus in this .prom file while it runs.")
+]
 SaveEvery = Annotated[
     int | None,
     typer.Option(
@@ -99,6 +114,14 @@ ApRule = Annotated[
         help="How AP is taken: torchmetrics (as published), voc2007 (11 points) or voc2010 (monotone area).",
     ),
 ]
+
+
+def usage(parse: Callable[[str | None], T], text: str | None) -> T:
+    """What an option was given, understood; where it cannot be, the command line is wrong (exit code 2)."""
+    try:
+        return parse(text)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def parse_size(text: str | None) -> int | str | None:

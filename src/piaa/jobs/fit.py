@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,10 +19,12 @@ from piaa.errors import ImageError, InputError
 from piaa.files import check_place, sync, writing
 from piaa.inputs.items import Item, batches
 from piaa.jobs.common import ErrorLog, Progress, Summary, add_item, errors_path
+from piaa.jobs.evidence import HASH, Keeper, mark
 from piaa.jobs.limits import ErrorLimit
 from piaa.jobs.lock import locked
 from piaa.jobs.partial import Partial, open_partial
 from piaa.jobs.run import Listener, Rules, Run
+from piaa.jobs.shards import Share
 from piaa.jobs.signals import Stop
 from piaa.jobs.source import Source, open_again, open_items
 from piaa.jobs.tag import summary_of
@@ -60,7 +62,7 @@ class Fitter(Protocol):
 
 @dataclass
 class _Fitting:
-    """One call of `fit_job`. `hash` covers the items so far."""
+    """One call of `fit_job`. `hash` is of the items so far, `covered` has a mark for each that is this machine's."""
 
     fitter: Fitter
     run: Run
@@ -68,7 +70,25 @@ class _Fitting:
     batch_size: int
     workers: int
     step: int
-    hash: Any
+    share: Share
+    keep: Keeper | None
+    hash: Any = field(default_factory=hashlib.sha256)
+    covered: bytearray = field(default_factory=bytearray)
+
+    @property
+    def offset(self) -> int:
+        """Index of the first image of this run in the whole: others came before where evidence is added to."""
+        return self.keep.offset if self.keep else 0
+
+    @property
+    def left(self) -> int:
+        """Images to the end of the block in hand."""
+        return self.step - (self.offset + self.run.seen) % self.step
+
+    @property
+    def ours(self) -> bool:
+        """Whether the block in hand is this machine's."""
+        return self.share.owns((self.offset + self.run.seen) // self.step)
 
 
 def fit_job(
@@ -86,6 +106,8 @@ def fit_job(
     listen: Listener | None = None,
     stop: Stop | None = None,
     finish: Callable[[], object] | None = None,
+    share: Share | None = None,
+    keep: Keeper | None = None,
 ) -> Summary:
     """Show every image to the fitter once, in a fixed order.
 
@@ -107,6 +129,8 @@ def fit_job(
         listen: see `piaa.jobs.run.Listener`.
         stop: a wish to stop; the batch in hand is finished and kept.
         finish: turns the fitter's state into the output; the checkpoint outlives its failure.
+        share: which of several machines this is: blocks of `checkpoint_every` images go round.
+        keep: keeps the evidence in a file, and goes on from an older one.
 
     Raises:
         InputError: inputs or output unusable, another run at work on the output, nothing that can be resumed, too many
@@ -118,31 +142,51 @@ def fit_job(
     check_place(out)
     rules = Rules(strict, max_errors, progress, listen, stop)
     with locked(out) as lock:
-        source = open_items(inputs)
-        settings = {"the labels, the model or the recipe": fitter.fingerprint}
+        source, share = _opened(open_items(inputs), keep), share or Share()
+        settings = {
+            "the labels, the model or the recipe": fitter.fingerprint,
+            "the shard": str(share),
+            "the evidence that is added to": [keep.old.index, keep.old.listed] if keep and keep.old else None,
+            "whether evidence is kept": keep is not None,
+        }
         values = {"checkpoint_every": max(1, checkpoint_every), "batch_size": batch_size}
+        values = keep.old.about["batches"] if keep and keep.old else values
         partial = open_partial(out, settings, values, resume)
         run = Run("fit", out, rules, lock, ErrorLog(errors_path(out), strict), source.total)
         size, step = int(partial.values["batch_size"]), int(partial.values["checkpoint_every"])
-        fitting = _Fitting(fitter, run, partial, size, workers, step, hashlib.sha256())
+        fitting = _Fitting(fitter, run, partial, size, workers, step, share, keep)
         run.tell("started", total=source.total, resumed=resume)
         source, pending = _resume(fitting, inputs, source)
         _learn_all(fitting, source, pending)
         _close(fitting)
+        if keep:
+            keep.about["batches"] = {"checkpoint_every": step, "batch_size": size}
+            keep.write(str(share), run.listed.hexdigest(), run.seen, bytes(fitting.covered), run.log.count)
         if finish:
             finish()
         partial.remove()
-        notices = (*lock.notices, *partial.notices)
+        notices = (*lock.notices, *partial.notices, *(keep.notices if keep else ()))
     return summary_of(run, source, notices)
+
+
+def _opened(source: Source, keep: Keeper | None) -> Source:
+    """The images to learn from: all of them, or those that older evidence does not cover."""
+    if keep is None or keep.old is None:
+        return source
+    return replace(source, items=keep.begin(source.items), total=None)
 
 
 def _learn_all(fitting: _Fitting, source: Source, pending: list[Item]) -> None:
     """Block by block; `pending` is what is left of a block that was begun."""
     run = fitting.run
-    items = pending or source.take(fitting.step)
+    items = pending or source.take(fitting.left)
     while items:
-        _learn(fitting, items)
-        items = source.take(fitting.step)
+        if fitting.ours:
+            _learn(fitting, items)
+        else:
+            _account(fitting, items, ours=False)
+            run.seen += len(items)
+        items = source.take(fitting.left)
         run.tell("shard", number=-(-run.seen // fitting.step), **run.counts())
         if run.step(run.seen) and items:
             raise run.stopped()
@@ -150,34 +194,45 @@ def _learn_all(fitting: _Fitting, source: Source, pending: list[Item]) -> None:
 
 def _learn(fitting: _Fitting, items: list[Item]) -> None:
     run, start = fitting.run, fitting.run.seen
+    first, size, open_end = fitting.offset + start, fitting.batch_size, len(items) < fitting.left
 
     def fail(error: ImageError) -> None:
         run.fail(error)
 
     taken = 0
-    for batch in batches(items, fitting.fitter.preprocess, fitting.batch_size, fitting.workers, fail, start=start):
+    for batch in batches(items, fitting.fitter.preprocess, size, fitting.workers, fail, start=first):
+        done = batch.indices[-1] + 1 - first
+        if fitting.keep and open_end and len(batch.indices) < size:
+            fitting.keep.learn_tail(batch, items[taken:])
+            _account(fitting, items[taken:], ours=True)
+            run.step(start + len(items))
+            return  # without a checkpoint: resumed, this batch is learnt again, to be kept apart
         fitting.fitter.update(batch.images, batch.indices)
-        done = batch.indices[-1] + 1 - start
         if run.step(start + done) and done < len(items):
-            _account(fitting, items[taken:done])
+            _account(fitting, items[taken:done], ours=True)
             _save_checkpoint(fitting, closed=False)
             raise run.stopped()
-        _account(fitting, items[taken:done])
+        _account(fitting, items[taken:done], ours=True)
         taken = done
-    _account(fitting, items[taken:])
+    _account(fitting, items[taken:], ours=True)
     run.seen = start + len(items)
-    _save_checkpoint(fitting, closed=run.seen % fitting.step != 0)
+    _save_checkpoint(fitting, closed=open_end)
 
 
-def _account(fitting: _Fitting, items: list[Item]) -> None:
+def _account(fitting: _Fitting, items: list[Item], ours: bool) -> None:
+    """Count items, ours or another machine's."""
     for item in items:
         add_item(fitting.hash, item)
-    fitting.run.own += len(items)
+        fitting.run.list(item)
+        if ours and fitting.keep:
+            fitting.covered += mark(item)
+    fitting.run.own += len(items) if ours else 0
 
 
 def _close(fitting: _Fitting) -> None:
     try:
-        fitting.run.close()
+        old = fitting.keep.old if fitting.keep else None
+        fitting.run.close(kept=len(old.covered) // HASH if old else 0, shard=fitting.share.count > 1)
     except Exception:
         if fitting.run.log.count >= fitting.run.own:
             fitting.partial.remove()
@@ -244,20 +299,21 @@ def _resume(fitting: _Fitting, inputs: Any, source: Source) -> tuple[Source, lis
             f"{partial.path}: cannot resume, the checkpoint does not fit or is damaged ({error}); "
             "run again without --resume to start over"
         ) from error
-    again = open_again(inputs)
+    again = _opened(open_again(inputs), fitting.keep)
     partial.notice("images were added, removed or replaced among those learnt from already: begun anew")
     for name in (CHECKPOINT, ERRORS):
         (partial.path / name).unlink(missing_ok=True)
-    fitting.hash, run.seen, run.own = hashlib.sha256(), 0, 0
+    fitting.hash, fitting.covered, run.seen, run.own = hashlib.sha256(), bytearray(), 0, 0
+    run.listed = hashlib.sha256()
     return again, []
 
 
 def _skip(fitting: _Fitting, source: Source, seen: int) -> list[Item]:
     """Pass over the items that are done; what is left of the last block."""
     run = fitting.run
-    while run.seen < seen and (items := source.take(fitting.step)):
+    while run.seen < seen and (items := source.take(fitting.left)):
         done = min(len(items), seen - run.seen)
-        _account(fitting, items[:done])
+        _account(fitting, items[:done], fitting.ours)
         run.seen += done
         if done < len(items):
             return items[done:]

@@ -125,7 +125,9 @@ class Parts:
     def write_part(self, name: str, blocks: Sequence[Block]) -> dict[str, Any]:
         """One part under that name; what the manifest says of it."""
         rows = [[number, len(table)] for number, table in blocks]
-        whole = pa.concat_tables([table.replace_schema_metadata(None) for _, table in blocks])
+        schema = self.schema()  # rows that were read from a part name the fields inside their lists otherwise
+        tables = [table.replace_schema_metadata(None).cast(schema) for _, table in blocks]
+        whole = pa.concat_tables(tables).combine_chunks()
         about = json.dumps(self.about, ensure_ascii=False).encode()
         whole = whole.replace_schema_metadata({ABOUT: about, BLOCKS: json.dumps(rows).encode()})
         path = self.folder / name

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from piaa.errors import ImageError, InputError, InterruptedRun
+from piaa.inputs.items import Item
 from piaa.jobs.common import ErrorLog, Progress, Record
 from piaa.jobs.limits import ErrorLimit
 from piaa.jobs.lock import Lock
@@ -81,6 +82,10 @@ class Run:
         if self.rules.listen:
             self.rules.listen({"event": event, "job": self.job, "out": str(self.out), **values})
 
+    def list(self, item: Item) -> None:
+        """Take an item of the input into `listed`."""
+        self.listed.update(item.id.encode("utf-8", "surrogatepass") + b"\n")
+
     def counts(self) -> dict[str, Any]:
         """What every event of progress says."""
         return {"images": self.own, "failed": self.log.count, "total": self.total, "seconds": round(self.seconds, 3)}
@@ -129,11 +134,12 @@ class Run:
         self.tell("stopped", signal=signals.Signals(number).name, **self.counts())
         return InterruptedRun(number, f"stopped by {signals.Signals(number).name} after {self.seen} images, {kept}")
 
-    def close(self, kept: int = 0) -> None:
+    def close(self, kept: int = 0, shard: bool = False) -> None:
         """At the end of the stream, before the output is written.
 
         Args:
             kept: images of an update that need not be tagged again.
+            shard: one of several, which may have nothing to do where there are fewer blocks than machines.
 
         Raises:
             InputError: nothing was there, every image failed, or too many.
@@ -141,8 +147,10 @@ class Run:
         if kept:
             self.check(self.own + kept)
             return
+        if self.own == 0 and shard and self.seen:
+            return
         if self.own == 0:
-            raise InputError("no images given" if self.seen == 0 else "this shard has no images: there are too few")
+            raise InputError("no images given")
         if self.log.count >= self.own:
             raise InputError(f"every image failed ({self.log.count}): {self._where}; nothing was written to {self.out}")
         self.check(self.own)

@@ -147,7 +147,7 @@ def _do_shards(tagging: _Tagging, source: Source, size: int) -> list[int]:
     own: list[int] = []
     while items := source.take(size):
         for item in items:
-            run.listed.update(item.id.encode("utf-8", "surrogatepass") + b"\n")
+            run.list(item)
         if tagging.share.owns(number):
             run.own += len(items)
             own.append(number)
@@ -215,7 +215,7 @@ def _finish(tagging: _Tagging, output: Output, numbers: list[int]) -> None:
     run, partial = tagging.run, tagging.partial
     output.drawn()
     try:
-        run.close(kept=output.kept)
+        run.close(kept=output.kept, shard=tagging.share.count > 1)
     except Exception:
         if run.log.count >= run.own:  # what made all of them fail may be mended: nothing of it is to be kept
             partial.remove()
