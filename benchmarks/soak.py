@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import random
+import re
 import resource
 import shutil
 import signal
@@ -37,6 +38,7 @@ from piaa.scenes.folders import write_scene_folder
 
 SAVE_EVERY, BATCH = 16, 8
 PATIENCE = 600.0
+RUN = re.compile(rb'"run": "[0-9a-f]{32}"')
 
 
 class Command:
@@ -98,10 +100,11 @@ class Command:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def state(self) -> dict[str, bytes]:
-        """Every file it left, by name."""
+        """Every file it left, by name; of a manifest, without the number of the run."""
         found = sorted(self.out.parent.glob(self.out.name + "*"))
         files = [each for path in found for each in ([path] if path.is_file() else sorted(path.rglob("*")))]
-        return {str(path.relative_to(self.out.parent)): path.read_bytes() for path in files if path.is_file()}
+        contents = {str(path.relative_to(self.out.parent)): path.read_bytes() for path in files if path.is_file()}
+        return {name: RUN.sub(b"", content) for name, content in contents.items()}
 
 
 def kill(command: Command, child: int, moment: float) -> int:
@@ -163,7 +166,7 @@ def soak(
 def full_disk(command: Command, faults: int, wanted: dict[str, bytes], chance: random.Random) -> dict[str, Any]:
     """Runs in which no file can grow beyond a random size, then resumed without that limit."""
     codes: Counter[int] = Counter()
-    largest = max(len(content) for content in wanted.values())
+    largest = max(len(content) for name, content in wanted.items() if not name.endswith("_manifest.json"))
     for _ in range(faults):
         command.forget()
         code = command.wait(command.start(limit=int(largest * chance.uniform(0.01, 0.99)) + 200))
@@ -193,8 +196,8 @@ def commands(folder: Path, images: int) -> list[Command]:
 
 
 def folders(folder: Path, tag: list[str]) -> list[Command]:
-    """The command that writes a folder of parts."""
-    return []
+    """The command that writes a folder of parts, with embeddings."""
+    return [Command("tag", folder / "tags", [*tag, "--embeddings"])]
 
 
 def main() -> None:
@@ -203,6 +206,7 @@ def main() -> None:
     parser.add_argument("--others", type=int, default=10, help="other faults of each kind and command")
     parser.add_argument("--images", type=int, default=160)
     parser.add_argument("--items", type=int, default=1_000_000, help="of the memory curve; 0 for none")
+    parser.add_argument("--only", help="one of the commands, such as 'tag folder'")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="3 kills, 1 other fault, 96 images, 20,000 items")
     parser.add_argument("--out", type=Path, default=None, help="write the numbers to this JSON file")
@@ -220,12 +224,14 @@ def main() -> None:
     result |= {"images": given.images, "save_every": SAVE_EVERY, "seed": given.seed, "faults": {}}
     with tempfile.TemporaryDirectory() as name:
         for command in commands(Path(name), given.images):
+            key = f"{command.name} {command.out.suffix or 'folder'}"
+            if given.only not in (None, key):
+                continue
             command.forget()
             begin = time.monotonic()
             if command.wait(command.start()) != 3:
                 raise SystemExit(f"{command.name}: the undisturbed run failed\n{command.said()}")
             seconds, wanted = time.monotonic() - begin, command.state()
-            key = f"{command.name} {command.out.suffix or 'folder'}"
             rows = result["faults"][key] = {}
             rows["kill -9"] = soak(command, given.kills, seconds, wanted, chance, kill, (-signal.SIGKILL,))
             rows["SIGTERM"] = soak(command, given.others, seconds, wanted, chance, terminate, (143, -signal.SIGTERM))
