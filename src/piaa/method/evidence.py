@@ -1,7 +1,7 @@
 """All that fitting remembers of the unlabelled images, in bounded memory, mergeable in any order.
 
 - `Bank`: the patches of least entropy per class, for PVCL (eq. 6).
-- `Moments`: sums of the patches and of the [CLS] embeddings, which give the exact spread of any linear logits.
+- `Moments`: exact sums of the patches and of the [CLS] embeddings, which give the spread of any linear logits.
 - `Sample`: a fixed number of whole images, chosen by a hash of their index, for what needs whole images (thresholds).
 """
 
@@ -16,74 +16,11 @@ from torch.nn import functional as F
 from piaa.method import paa, pvcl
 from piaa.method.aggregators import Aggregator, get_aggregator
 from piaa.method.bank import Bank
+from piaa.method.moments import Moments
 from piaa.method.recipes import Recipe, Scales
 
 BANK_BYTES = 2**30  # a bank that could grow beyond this in float32 is kept in float16
 SAMPLE_BYTES = 256 * 2**20  # of patches in float16
-COARSE, FINE = 2.0**-12, 2.0**-44  # what sums are multiples of
-
-
-class Moments:
-    """Count, sum and second moment of unit-length vectors, in float64: O(d^2) however many.
-
-    What a batch adds is rounded to multiples of 2^-12 and, the rest of it, of 2^-44, which are added up apart. Such
-    additions round nothing, so the same batches in any order and any tree of merges give the same bits (up to 2^40
-    vectors in 2^21 batches and merges).
-    """
-
-    def __init__(self, dim: int) -> None:
-        self.count = torch.zeros((), dtype=torch.float64)
-        self.totals = torch.zeros(2, dim, dtype=torch.float64)
-        self.seconds = torch.zeros(2, dim, dim, dtype=torch.float64)
-
-    @property
-    def total(self) -> Tensor:
-        """Sum of the vectors, d."""
-        return self.totals.sum(dim=0)
-
-    @property
-    def second(self) -> Tensor:
-        """Sum of their outer products, d x d."""
-        return self.seconds.sum(dim=0)
-
-    def update(self, vectors: Tensor) -> None:
-        """Add n x d vectors."""
-        wide = vectors.to("cpu", torch.float64)
-        self.count += len(wide)
-        self.totals += _multiples(wide.sum(dim=0))
-        self.seconds += _multiples(wide.T @ wide)
-
-    def merge(self, other: Moments) -> None:
-        """Add what another one has seen."""
-        self.count += other.count
-        self.totals += other.totals
-        self.seconds += other.seconds
-
-    @property
-    def mean(self) -> Tensor:
-        """d, float64; 0 before any vector."""
-        return self.total / self.count.clamp(min=1)
-
-    def spread(self, weight: Tensor, bias: Tensor | None = None) -> float:
-        """Standard deviation over classes, within one vector, of the logits W x + b; the mean square over all vectors.
-
-        This is what a softmax feels: a shift common to all classes does not count.
-        """
-        if float(self.count) == 0:
-            return 0.0
-        w = weight.to("cpu", torch.float64)
-        w = w - w.mean(dim=0)
-        b = torch.zeros(len(w), dtype=torch.float64) if bias is None else bias.to("cpu", torch.float64)
-        b = b - b.mean()
-        square = torch.einsum("cd,de,ce->c", w, self.second / self.count, w)
-        square = square + 2 * b * (w @ (self.total / self.count)) + b**2
-        return float(square.mean().clamp(min=0).sqrt())
-
-
-def _multiples(sums: Tensor) -> Tensor:
-    """The sums as a multiple of `COARSE` and one of `FINE`: 2 x their shape."""
-    coarse = (sums / COARSE).round() * COARSE
-    return torch.stack([coarse, ((sums - coarse) / FINE).round() * FINE])
 
 
 class Sample:
@@ -259,8 +196,7 @@ class Evidence:
         """Tensors for safetensors, each a copy, made once; `load_state_dict` continues from them."""
         state = {f"bank.{name}": tensor for name, tensor in self.bank.state_dict().items()}  # copies already
         for name, moments in (("patch", self.patch_moments), ("cls", self.cls_moments)):
-            for part in ("count", "totals", "seconds"):
-                state[f"{name}.{part}"] = getattr(moments, part).clone()
+            state |= {f"{name}.{part}": tensor for part, tensor in moments.state_dict().items()}
         sample = self.sample
         state["sample.size"] = torch.tensor(sample.size)
         state |= {"sample.key": sample.key.clone(), "sample.image": sample.image.clone()}
@@ -281,8 +217,7 @@ class Evidence:
             raise ValueError(f"the state is of a bank of (classes, size, dim) {theirs}, this one is {mine}")
         self.bank = bank
         for name, moments in (("patch", self.patch_moments), ("cls", self.cls_moments)):
-            moments.count, moments.totals = state[f"{name}.count"].clone(), state[f"{name}.totals"].clone()
-            moments.seconds = state[f"{name}.seconds"].clone()
+            moments.load_state_dict({part: state[f"{name}.{part}"] for part in ("count", "total", "second")})
         self.sample = Sample(int(state["sample.size"]))
         if "sample.patches" in state:
             self.sample.keep(state["sample.key"], state["sample.image"], state["sample.cls"], state["sample.patches"])
