@@ -35,7 +35,7 @@ def explain(
     from piaa.inputs.items import iterate
 
     items = list(iterate(images))
-    single = Path(images).is_file()
+    single = Path(images).is_file() and len(items) == 1  # a tar holds several
     if single and out.suffix.lower() not in PICTURES:
         raise InputError(f"{out}: the ending says how to draw; use one of {', '.join(PICTURES)}")
     if not single and out.suffix.lower() in PICTURES:

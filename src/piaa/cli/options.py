@@ -16,6 +16,22 @@ from piaa.errors import InputError
 
 T = TypeVar("T")
 
+Images = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Folders (nested), files, globs, tars or URLs of images, any mix; '-' for paths on standard input.",
+        show_default=False,
+    ),
+]
+ListFile = Annotated[
+    str | None,
+    typer.Option("--list", help="A list of images: .txt, .csv, .jsonl or .parquet, with a path, URL or bytes column."),
+]
+Frames = Annotated[int, typer.Option("--frames", min=0, help="Frames of each video, evenly spaced; 0 skips videos.")]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option("--max-pixels", min=1, help="Largest width x height that is decoded; a JPEG may be larger."),
+]
 ClassifierFile = Annotated[Path, typer.Option("--classifier", help="A file that 'piaa fit' wrote.", show_default=False)]
 LabelFile = Annotated[
     Path,

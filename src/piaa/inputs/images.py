@@ -1,29 +1,36 @@
 """A file, some bytes, an array or a tensor becomes an upright 8-bit RGB picture, or `ImageError` says why.
 
-The rules, in one place: the first frame of an animation; EXIF rotation honoured; transparency composited on
-white; CMYK, palette, grey and 1-bit converted; deeper than 8 bits scaled, never clipped (see `_to_8_bit`).
+The rules, in one place: the first frame of an animation; EXIF rotation honoured; colour profiles applied
+(`piaa.inputs.colour`); transparency composited on white; CMYK, palette, grey and 1-bit converted; deeper than 8 bits
+scaled, never clipped (`piaa.inputs.arrays.to_8_bit`). Of what kind a file is, its content says
+(`piaa.inputs.formats`).
 """
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import stat
+from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from piaa.errors import ImageError
+from piaa.inputs.arrays import from_array, from_tensor, to_8_bit
+from piaa.inputs.colour import to_srgb
+from piaa.inputs.formats import HEAD, HEIF, RAW, SUFFIXES, Format, candidates
+from piaa.inputs.raw import open_raw
 
-Image.init()  # once, before any thread decodes: registers the formats below
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
-SUFFIXES = frozenset({
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
-})  # fmt: skip
+__all__ = ["MAX_PIXELS", "SUFFIXES", "ImageSource", "open_image", "printable", "to_image"]
+
+Image.init()  # once, before any thread decodes
 MAX_PIXELS = 89_478_485  # Pillow's own mark for a decompression bomb: a quarter of a gigabyte as RGB
 
 ImageSource = str | os.PathLike[str] | bytes | Image.Image
@@ -36,10 +43,13 @@ def open_image(
 
     Args:
         source: a path, the bytes of a file, or an opened PIL image (it is left as it was).
-        max_pixels: the largest width x height that is decoded; up to twice `MAX_PIXELS`.
-        name: how errors call the image; by default its path, or `<bytes>`, `<PIL image>`.
+        max_pixels: the largest width x height that is decoded. A JPEG may be larger, unless it is progressive: it is
+            decoded at a half, a quarter or an eighth of its size, and that must be within.
+        name: how errors call the image; by default its path, or `<bytes>`, `<PIL image>`. The ending of the name, or
+            of the path, tells camera RAW and TGA from other files.
         ample: pixels a side that are enough. A JPEG may then come at a half, a quarter or an eighth of its size, whose
-            sides are no shorter than that: it is decoded so, in a fraction of the time. 0: as it is.
+            sides are no shorter than that: it is decoded so, in a fraction of the time; a camera RAW at a half. 0: at
+            its own size, where `max_pixels` admits that.
 
     Returns:
         A loaded PIL image of mode RGB, upright; no file stays open.
@@ -69,14 +79,9 @@ def to_image(value: Any, *, name: str = "<image>", max_pixels: int = MAX_PIXELS,
         ImageError: shape, type or value range is none of these.
     """
     if isinstance(value, torch.Tensor):
-        channels_last = value.detach().cpu()
-        if channels_last.is_floating_point():
-            channels_last = channels_last.float()  # numpy has no bfloat16
-        if channels_last.ndim == 3:
-            channels_last = channels_last.permute(1, 2, 0)
-        return _from_array(channels_last.numpy(), name, f"tensor of shape {tuple(value.shape)}", max_pixels)
+        return _to_rgb(from_tensor(value, name, max_pixels))
     if isinstance(value, np.ndarray):
-        return _from_array(value, name, f"array of shape {value.shape}", max_pixels)
+        return _to_rgb(from_array(value, name, max_pixels))
     if isinstance(value, str | os.PathLike):
         return open_image(value, max_pixels=max_pixels, ample=ample)
     if isinstance(value, bytes | Image.Image):
@@ -110,35 +115,76 @@ def _open_path(path: Path, name: str, max_pixels: int, ample: int) -> Image.Imag
 
 
 def _open_stream(stream: IO[bytes], name: str, max_pixels: int, ample: int) -> Image.Image:
-    head = stream.read(512)
+    head = stream.read(HEAD)
     stream.seek(0)
     if not head:
         raise ImageError(name, "an empty file (0 bytes)")
-    try:
-        opened = Image.open(stream, formats=FORMATS)
-    except UnidentifiedImageError:
-        raise ImageError(name, _what_else(head)) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(name, f"too large: over {max_pixels:,} pixels (a decompression bomb?)") from None
-    except Exception as error:  # decoders fail in any way they like on hostile bytes
-        raise ImageError(name, f"damaged: {_plain(error)}") from error
-    return _decode(opened, name, max_pixels, ample)
+    kinds = list(candidates(head, name))
+    if RAW in kinds:
+        return _to_rgb(open_raw(stream, name, max_pixels, ample))
+    missing = [kind for kind in kinds if not kind.installed]
+    if missing:
+        raise ImageError(name, f"{missing[0].name} is not read yet: {missing[0].remedy}")
+    image = _identify(stream, head, kinds, name)
+    if isinstance(image, JpegImageFile):
+        _shrink(image, name, max_pixels, ample)
+    return _decode(image, name, max_pixels)
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int, ample: int = 0) -> Image.Image:
+def _identify(stream: IO[bytes], head: bytes, kinds: Iterable[Format], name: str) -> ImageFile.ImageFile:
+    """Read the header. Pillow's own `open` would refuse a large JPEG that is decoded at an eighth of its size."""
+    failure: Exception | None = None
+    for kind in kinds:
+        _register(kind)
+        for plugin in kind.pillow:
+            factory, accepts = Image.OPEN[plugin]
+            try:
+                if accepts is None or accepts(head) is True:
+                    stream.seek(0)
+                    return factory(stream, "")
+            except Exception as error:  # as in `_decode`
+                failure = error
+    reason = _what_else(head) if failure is None else f"damaged: {_plain(failure)}"
+    raise ImageError(name, reason) from failure
+
+
+@lru_cache(maxsize=32)
+def _register(kind: Format) -> None:
+    """Make Pillow know a format of another package."""
+    if not kind.module:
+        return
+    module = importlib.import_module(kind.module)
+    if kind is HEIF:
+        module.register_heif_opener()
+
+
+def _shrink(image: JpegImageFile, name: str, max_pixels: int, ample: int) -> None:
+    """Have a JPEG decoded no larger than is ample, and no larger than `max_pixels`, where one of its scales is."""
+    width, height = image.size
+    if width * height > max_pixels:
+        if image.info.get("progressive"):
+            reason = f"{width} x {height} pixels of a progressive JPEG, which must be held whole"
+            raise ImageError(name, f"too large: {reason}: more than {max_pixels:,} (a decompression bomb?)")
+        scale = next((s for s in (2, 4, 8) if -(-width // s) * -(-height // s) <= max_pixels), 8)
+        if not ample or min(width, height) // ample < scale:
+            image.draft(None, (max(1, width // scale), max(1, height // scale)))
+            return
+    if ample:
+        image.draft(None, (ample, ample))
+
+
+def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
             name, f"too large: {width} x {height} pixels, more than {max_pixels:,} (a decompression bomb?)"
         )
     try:
-        if ample:
-            image.draft(None, (ample, ample))  # no format but JPEG does anything
         image.load()
         return _to_rgb(_upright(image))
     except MemoryError:
         raise ImageError(name, f"not enough memory to decode {width} x {height} pixels") from None
-    except Exception as error:  # as above
+    except Exception as error:  # decoders fail in any way they like on hostile bytes
         raise ImageError(name, f"damaged or cut short: {_plain(error)}") from error
 
 
@@ -151,66 +197,16 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
+        return Image.fromarray(to_8_bit(np.asarray(image))).convert("RGB")
+    image = to_srgb(image)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
 
 
-def _to_8_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey values of any depth as 0 to 255.
-
-    16-bit unsigned: 65535 is white. Others go by their range: floats within 0 to 1, any within 0 to 255,
-    integers within 0 to 65535; a file that fits none of these (elevations, negative values) is stretched from
-    its least to its greatest. Values that are not finite count as the least.
-    """
-    floats = values.astype(np.float64)
-    finite = np.isfinite(floats)
-    if not finite.any():
-        raise ValueError("no finite value in it")
-    low, high = floats[finite].min(), floats[finite].max()
-    floats = np.where(finite, floats, low)
-    if values.dtype == np.uint16:
-        low, high = 0.0, 65535.0
-    elif values.dtype.kind == "f" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    elif low >= 0 and high <= 255:
-        low, high = 0.0, 255.0
-    elif values.dtype.kind in "iu" and low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0
-    return np.asarray(np.rint((floats - low) * (255.0 / (high - low or 1.0))), dtype=np.uint8)
-
-
-def _from_array(array: NDArray[Any], name: str, what: str, max_pixels: int) -> Image.Image:
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))) or 0 in array.shape:
-        raise ImageError(name, f"{what}: wanted H x W or H x W x 3 (tensors: 3 x H x W), none of them empty")
-    if array.shape[0] * array.shape[1] > max_pixels:
-        raise ImageError(name, f"{what}: more than {max_pixels:,} pixels")
-    return _to_rgb(Image.fromarray(_array_to_uint8(array, name, what)))
-
-
-def _array_to_uint8(array: NDArray[Any], name: str, what: str) -> NDArray[np.uint8]:
-    kind = array.dtype.kind
-    if kind not in "biuf":
-        raise ImageError(name, f"{what}: values of type {array.dtype} are not pixels")
-    low, high = float(array.min()), float(array.max())
-    top = 1.0 if kind in "bf" else 65535.0 if array.dtype == np.uint16 else 255.0
-    slack = 1e-3 if kind == "f" else 0.0  # resizing overshoots a little
-    if not (low >= -slack and high <= top + slack):  # written so that NaN fails too
-        raise ImageError(
-            name,
-            f"{what}: {array.dtype} values from {low:g} to {high:g}, wanted 0 to {top:g}"
-            + (" (already normalised? give the picture itself)" if kind == "f" else ""),
-        )
-    scaled = array.astype(np.float64) * (255.0 / top)
-    return np.ascontiguousarray(np.rint(scaled.clip(0, 255)), dtype=np.uint8)
-
-
 def _what_else(head: bytes) -> str:
-    wanted = "not a JPEG, PNG, WebP, GIF, BMP or TIFF image"
+    wanted = "not an image of a known kind"
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
         return f"{wanted} (it looks like a text file)"
     return wanted

@@ -5,54 +5,33 @@ Nothing is decoded before its turn, and never more than a few batches are held, 
 
 from __future__ import annotations
 
-import glob
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from piaa.errors import ImageError, InputError
-from piaa.inputs.images import SUFFIXES, printable, to_image
+from piaa.inputs.images import printable
+from piaa.inputs.item import Item
+from piaa.inputs.sources import Settings, Source, open_source, read_arguments
+from piaa.inputs.sources.folders import FolderSource
+from piaa.inputs.sources.members import MemberSource
 from piaa.vision.preprocess import Preprocess
 
+__all__ = [
+    "Batch", "Item", "Listing", "Preprocessor", "Source", "batches", "iterate", "list_folder", "open_source",
+    "read_arguments",
+]  # fmt: skip
+
 Preprocessor = Callable[[Image.Image], Tensor]
-
-
-@dataclass(frozen=True)
-class Item:
-    """One image of a run, not decoded yet.
-
-    Attributes:
-        id: the path as text that is always UTF-8, or `image-12` (counted from 0) for one without a file.
-        source: what `piaa.inputs.images.to_image` takes, or an `ImageError` that is known before any decoding.
-    """
-
-    id: str
-    source: Any
-
-    def load(self, ample: int = 0) -> Image.Image:
-        """Decode: PIL RGB, upright.
-
-        Args:
-            ample: pixels a side that are enough; see `piaa.inputs.images.open_image`.
-
-        Raises:
-            ImageError: it cannot be read; its path is this `id`.
-        """
-        if isinstance(self.source, ImageError):
-            raise self.source
-        try:
-            return to_image(self.source, name=self.id, ample=ample)
-        except ImageError as error:
-            raise ImageError(self.id, error.reason) from error
 
 
 @dataclass(frozen=True)
@@ -76,49 +55,21 @@ class Listing:
 
 
 def list_folder(folder: str | os.PathLike[str]) -> Listing:
-    """Find the image files below a folder.
-
-    By their ending (`piaa.inputs.images.SUFFIXES`). Hidden files and folders are left out, uncounted. Links are
-    followed; a folder is entered once, by whichever of its names sorts first, so loops end.
+    """Find the image files below a folder, all at once; `piaa.inputs.sources.folders` does it as a stream.
 
     Raises:
         InputError: the folder itself cannot be listed.
     """
-    listing = Listing([], Counter(), [])
-    seen: set[tuple[int, int]] = set()
-    pending = [Path(folder)]
-    while pending:
-        current = pending.pop()
-        try:
-            status = os.stat(current)
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(current) as scan:
-                entries = sorted(scan, key=lambda entry: os.fsencode(entry.name))
-        except OSError as error:
-            reason = error.strerror or str(error)
-            if not seen or current == Path(folder):
-                raise InputError(f"{printable(folder)}: the folder cannot be listed: {reason}") from error
-            listing.unreadable.append((printable(current), f"the folder cannot be listed: {reason}"))
-            continue
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
-        folders = [current / entry.name for entry in visible if _is_folder(entry)]
-        pending += reversed(folders)
-        for entry in visible:
-            if not _is_folder(entry):
-                _sort_in(listing, current / entry.name)
-    listing.paths.sort(key=lambda path: os.fsencode(path.relative_to(folder)).split(os.fsencode(os.sep)))
-    return listing
+    source = FolderSource(folder, Settings())
+    paths = list(source.paths())
+    return Listing(paths, source.skipped, source.unreadable)
 
 
 def iterate(inputs: Any) -> Iterator[Item]:
-    """The images of anything a user may give.
+    """The images of anything a user may give, one after another; nothing is listed whole.
 
     Args:
-        inputs: a folder; an image file; a glob (`photos/**/*.jpg`); a PIL image; a numpy array H x W x 3 or
-            N x H x W x 3, or a tensor 3 x H x W or N x 3 x H x W; or an iterable of image files, PIL images,
-            arrays and tensors. Arrays and tensors hold pictures, not normalised values: see `to_image`.
+        inputs: what `piaa.inputs.sources.open_source` takes, which has settings too, and counts what is left out.
 
     Returns:
         Items in an order that depends on the input alone.
@@ -127,80 +78,12 @@ def iterate(inputs: Any) -> Iterator[Item]:
         InputError: no such file or folder, no image in it, or not something that can hold images. A single
             bad member of a list is no such error: its `load` raises `ImageError`.
     """
-    if isinstance(inputs, Item):
-        return iter([inputs])
-    if isinstance(inputs, str | os.PathLike):
-        return _from_path(inputs)
-    if isinstance(inputs, Image.Image | bytes):
-        return iter([Item("image-0", inputs)])
-    if isinstance(inputs, torch.Tensor | np.ndarray):
-        many = inputs.ndim == 4
-        return _from_members(inputs if many else [inputs])
-    if isinstance(inputs, Mapping):
-        raise InputError("a mapping is no list of images: its values would be lost; give list(images.values())")
-    if isinstance(inputs, Iterable):
-        return _from_members(inputs)
-    kind = type(inputs).__name__
-    raise InputError(f"a {kind} holds no images: give a folder, a path, or a list of paths, images or arrays")
-
-
-def _from_path(path: str | os.PathLike[str]) -> Iterator[Item]:
-    name = printable(path)
-    if os.path.isdir(path):
-        listing = list_folder(path)
-        if not listing.paths and not listing.unreadable:
-            others = sum(listing.skipped.values())
-            raise InputError(f"{name}: no image in this folder ({others} files with other endings)")
-        return listing.items()
-    if os.path.lexists(path):
-        return iter([Item(name, Path(path))])
-    pattern = os.fspath(path)
-    if not glob.has_magic(pattern):
-        raise InputError(f"{name}: no such file or folder")
-    found = sorted(_matches(pattern), key=os.fsencode)
-    paths = [match for match in found if not match.is_dir() and _suffix(match) in SUFFIXES]
-    if not paths:
-        raise InputError(f"{name}: no image matches this pattern")
-    return (Item(printable(match), match) for match in paths)
-
-
-def _matches(pattern: str) -> Iterator[Path]:
-    """What a glob pattern names. `**` does not follow links to folders (they can loop) and skips hidden names."""
-    parts = Path(pattern).parts
-    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
-    root = Path(*parts[:fixed]) if fixed else Path()
-    for match in root.glob(str(Path(*parts[fixed:]))):
-        if not any(part.startswith(".") for part in match.relative_to(root).parts):
-            yield match
-
-
-def _from_members(members: Iterable[Any]) -> Iterator[Item]:
-    for index, member in enumerate(members):
-        if isinstance(member, Item):
-            yield member
-        elif isinstance(member, str | os.PathLike):
-            yield Item(printable(member), Path(member))
-        else:
-            yield Item(f"image-{index}", member)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _sort_in(listing: Listing, path: Path) -> None:
-    suffix = _suffix(path)
-    if suffix in SUFFIXES:
-        listing.paths.append(path)
-    else:
-        listing.skipped[suffix] += 1
-
-
-def _suffix(path: str | os.PathLike[str]) -> str:
-    return os.path.splitext(os.fspath(path))[1].lower()
+    source = open_source(inputs)
+    stream = iter(source)
+    if isinstance(source, MemberSource):
+        return stream
+    first = next(stream, None)  # so that an empty folder is an error here and now
+    return chain([] if first is None else [first], stream)
 
 
 @dataclass(frozen=True)

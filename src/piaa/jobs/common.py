@@ -118,15 +118,4 @@ def digest_of_items(items: Iterable[Item]) -> str:
 
 def add_item(total: Any, item: Item) -> None:
     """Take an item's id, size and time of change into a hash."""
-    total.update(repr((item.id, stamp(item.source))).encode())
-
-
-def stamp(source: Any) -> tuple[int, int] | None:
-    """Size in bytes and time of change in ns of a file; None for what is no file."""
-    if not isinstance(source, Path):
-        return None
-    try:
-        status = source.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
+    total.update(repr((item.id, item.stamp())).encode("utf-8", "surrogatepass"))

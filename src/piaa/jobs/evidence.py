@@ -23,7 +23,6 @@ from piaa.engine import Learner
 from piaa.errors import InputError
 from piaa.files import whole_file
 from piaa.inputs.items import Batch, Item
-from piaa.jobs.common import stamp
 from piaa.method.evidence import Evidence
 
 ENDING = ".evidence"
@@ -171,7 +170,7 @@ def check_shares(shares: Sequence[str]) -> None:
 
 def mark(item: Item) -> bytes:
     """16 bytes that change with an image's id, size and time of change."""
-    return hashlib.blake2b(repr((item.id, stamp(item.source))).encode(), digest_size=HASH).digest()
+    return hashlib.blake2b(repr((item.id, item.stamp())).encode("utf-8", "surrogatepass"), digest_size=HASH).digest()
 
 
 @dataclass

@@ -26,7 +26,7 @@ from piaa.jobs.partial import Partial, open_partial
 from piaa.jobs.run import Listener, Rules, Run
 from piaa.jobs.shards import Share
 from piaa.jobs.signals import Stop
-from piaa.jobs.source import Source, open_again, open_items
+from piaa.jobs.source import Opened, open_again, open_items
 from piaa.jobs.tag import summary_of
 
 CHECKPOINT_EVERY = 2048
@@ -152,11 +152,12 @@ def fit_job(
         values = {"checkpoint_every": max(1, checkpoint_every), "batch_size": batch_size}
         values = keep.old.about["batches"] if keep and keep.old else values
         partial = open_partial(out, settings, values, resume)
-        run = Run("fit", out, rules, lock, ErrorLog(errors_path(out), strict), source.total)
+        run = Run("fit", out, rules, lock, ErrorLog(errors_path(out), strict), source)
         size, step = int(partial.values["batch_size"]), int(partial.values["checkpoint_every"])
         fitting = _Fitting(fitter, run, partial, size, workers, step, share, keep)
         run.tell("started", total=source.total, resumed=resume)
         source, pending = _resume(fitting, inputs, source)
+        run.source = source
         _learn_all(fitting, source, pending)
         _close(fitting)
         if keep:
@@ -169,14 +170,14 @@ def fit_job(
     return summary_of(run, source, notices)
 
 
-def _opened(source: Source, keep: Keeper | None) -> Source:
+def _opened(source: Opened, keep: Keeper | None) -> Opened:
     """The images to learn from: all of them, or those that older evidence does not cover."""
     if keep is None or keep.old is None:
         return source
     return replace(source, items=keep.begin(source.items), total=None)
 
 
-def _learn_all(fitting: _Fitting, source: Source, pending: list[Item]) -> None:
+def _learn_all(fitting: _Fitting, source: Opened, pending: list[Item]) -> None:
     """Block by block; `pending` is what is left of a block that was begun."""
     run = fitting.run
     items = pending or source.take(fitting.left)
@@ -273,7 +274,7 @@ def _keep_errors(fitting: _Fitting) -> int:
     return length
 
 
-def _resume(fitting: _Fitting, inputs: Any, source: Source) -> tuple[Source, list[Item]]:
+def _resume(fitting: _Fitting, inputs: Any, source: Opened) -> tuple[Opened, list[Item]]:
     """Bring the fitter into the state of the checkpoint, if what it covers is unchanged.
 
     Returns:
@@ -308,7 +309,7 @@ def _resume(fitting: _Fitting, inputs: Any, source: Source) -> tuple[Source, lis
     return again, []
 
 
-def _skip(fitting: _Fitting, source: Source, seen: int) -> list[Item]:
+def _skip(fitting: _Fitting, source: Opened, seen: int) -> list[Item]:
     """Pass over the items that are done; what is left of the last block."""
     run = fitting.run
     while run.seen < seen and (items := source.take(fitting.left)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from PIL import Image
 
 from piaa.errors import InputError
 from piaa.inputs.items import Item
-from piaa.jobs.common import stamp
 
 FOLDER = "folder"
 """The partition by the folder that an image lies in."""
@@ -71,7 +71,7 @@ class Watched(Item):
     """An item that remembers the size of its picture, upright, and the hash of its file, once it was loaded."""
 
     def __init__(self, item: Item, content_hash: bool) -> None:
-        super().__init__(item.id, item.source)
+        super().__init__(item.id, item.source, max_pixels=item.max_pixels)
         self.__dict__.update(item=item, hashed=content_hash, facts={})
 
     def load(self, ample: int = 0) -> Image.Image:
@@ -87,9 +87,16 @@ class Watched(Item):
 
 def facts_of(item: Item) -> dict[str, Any]:
     """What a part says of an image's file: bytes and time of change where it is one, and what was seen on loading."""
-    known = stamp(item.source)
-    facts = dict(item.__dict__.get("facts", {}))
-    return {**facts, "bytes": known[0], "modified": known[1] // 1000} if known else facts
+    known = item.stamp()
+    facts = {**item.__dict__.get("facts", {}), "stamp": stamp_text(item)}
+    is_file = isinstance(item.source, Path) and known is not None
+    return {**facts, "bytes": known[0], "modified": known[1] // 1000} if is_file and known else facts
+
+
+def stamp_text(item: Item) -> str | None:
+    """What tells an unchanged image from a changed one, as text; None where nothing is known."""
+    known = item.stamp()
+    return None if known is None else json.dumps(known)
 
 
 def content_hash(source: Any) -> str | None:

@@ -16,7 +16,7 @@ from piaa.jobs.partial import Partial, partial_path
 from piaa.jobs.parts import Parts, commit, recover
 from piaa.jobs.rows import TagScorer
 from piaa.jobs.shards import Share, all_rows, read_records
-from piaa.jobs.source import Source
+from piaa.jobs.source import Opened
 from piaa.jobs.tables import is_folder, write_table
 from piaa.jobs.update import Before
 
@@ -58,7 +58,7 @@ class Output:
         """Which output an update goes on from; empty for none."""
         return str(self.before.manifest["run"]) if self.before else ""
 
-    def only_new(self, source: Source) -> Source:
+    def only_new(self, source: Opened) -> Opened:
         """The images that must be tagged."""
         return replace(source, items=self.before.new_items(source.items), total=None) if self.before else source
 

@@ -2,8 +2,9 @@
 
 Columns (layout `piaa-tags` 1): path, labels (list of {label, score}), scores (list of C float, in the order of the
 metadata's `classes`; with all scores), embedding (list of d float, raw [CLS]; with embeddings), width, height, bytes,
-modified (time of the file's last change), content_hash (with content hashes), tagged (when the run that tagged it
-began), error (why it failed), gone (whether the file was no longer there at an update).
+modified (time of the file's last change), stamp (by which an update knows an unchanged image), content_hash (with
+content hashes), tagged (when the run that tagged it began), error (why it failed), gone (whether the image was no
+longer there at an update).
 
 A part holds the rows of some consecutive shards. Its metadata say of which and how many rows each has, so that parts
 of several machines can be put in the order of one.
@@ -71,6 +72,7 @@ class Parts:
                 *((name, pa.int32()) for name in ("width", "height")),
                 ("bytes", pa.int64()),
                 ("modified", moment),
+                ("stamp", pa.string()),
                 *([("content_hash", pa.string())] if layout.content_hash else []),
                 ("tagged", moment),
                 ("error", pa.string()),

@@ -16,6 +16,7 @@ from piaa.jobs.common import ErrorLog, Progress, Record
 from piaa.jobs.limits import ErrorLimit
 from piaa.jobs.lock import Lock
 from piaa.jobs.signals import Stop
+from piaa.jobs.source import Opened
 
 KEPT = "all of them kept; the same command with --resume goes on from there"
 Listener = Callable[[dict[str, Any]], None]
@@ -51,7 +52,7 @@ class Run:
         rules: see there.
         lock: held while it runs.
         log: of the errors.
-        total: images in the input, where known.
+        source: of the images.
         seen: images dealt with, failed ones too.
         own: of these, those that are this run's and not another shard's.
         listed: hash of the ids of all images in the input, by which shards know that they saw the same.
@@ -62,11 +63,16 @@ class Run:
     rules: Rules
     lock: Lock | None
     log: ErrorLog
-    total: int | None = None
+    source: Opened | None = None
     seen: int = 0
     own: int = 0
     listed: Any = field(default_factory=hashlib.sha256)
     begin: float = field(default_factory=time.perf_counter)
+
+    @property
+    def total(self) -> int | None:
+        """Images in the input, as soon as that is known."""
+        return self.source.total if self.source else None
 
     @property
     def seconds(self) -> float:

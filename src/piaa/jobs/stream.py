@@ -45,7 +45,7 @@ def tag_stream(
     """
     rules = Rules(strict, max_errors, progress, listen, stop)
     source, layout = open_items(inputs), Layout(all_scores=all_scores)
-    run = Run("tag", "-", rules, None, ErrorLog(None, strict), source.total)
+    run = Run("tag", "-", rules, None, ErrorLog(None, strict), source)
     run.tell("started", total=source.total, resumed=False)
     stream.write(line(about_tags(scorer)))
 

@@ -21,7 +21,7 @@ from piaa.jobs.rows import TagScorer, check_scorer, rows_of_batch
 from piaa.jobs.run import Listener, Rules, Run
 from piaa.jobs.shards import Share, check_shard_size, is_error, read_head, read_records, write_shard
 from piaa.jobs.signals import Stop
-from piaa.jobs.source import Source, open_items
+from piaa.jobs.source import Opened, open_items
 from piaa.jobs.tables import check_output
 
 SHARD_SIZE = 512
@@ -112,7 +112,7 @@ def tag_job(
         }
         values = {"shard_size": max(1, shard_size), "batch_size": batch_size, "begun": now(), "run": uuid4().hex}
         partial = open_partial(out, settings, values, resume)
-        run = Run("tag", out, rules, lock, ErrorLog(errors_path(out), strict), source.total)
+        run = Run("tag", out, rules, lock, ErrorLog(errors_path(out), strict), source)
         size = int(partial.values["batch_size"])
         tagging = _Tagging(scorer, run, partial, size, workers, layout, share, output.is_folder)
         run.tell("started", total=source.total, resumed=resume, run=partial.values["run"])
@@ -123,7 +123,7 @@ def tag_job(
     return replace(summary, kept=output.kept, gone=output.gone)
 
 
-def summary_of(run: Run, source: Source, notices: Sequence[str]) -> Summary:
+def summary_of(run: Run, source: Opened, notices: Sequence[str]) -> Summary:
     """What became of a run, told to the listener too."""
     run.tell("finished", **run.counts())
     where = run.log.path if run.log.count else None
@@ -141,7 +141,7 @@ def summary_of(run: Run, source: Source, notices: Sequence[str]) -> Summary:
     )
 
 
-def _do_shards(tagging: _Tagging, source: Source, size: int) -> list[int]:
+def _do_shards(tagging: _Tagging, source: Opened, size: int) -> list[int]:
     """All shards, those that are done already too; their numbers."""
     run, start, number = tagging.run, 0, 0
     own: list[int] = []

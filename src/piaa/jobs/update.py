@@ -11,12 +11,11 @@ import pyarrow.parquet as pq
 
 from piaa.errors import InputError
 from piaa.inputs.items import Item
-from piaa.jobs.common import stamp
-from piaa.jobs.layout import Layout, content_hash
+from piaa.jobs.layout import Layout, content_hash, stamp_text
 from piaa.jobs.manifest import read_manifest
 from piaa.jobs.parts import Parts, carry, read_blocks
 
-_Known = tuple[int | None, int | None, str | None, bool]
+_Known = tuple[str | None, str | None, bool]
 
 
 class Before:
@@ -53,14 +52,13 @@ class Before:
             self._read(folder / part["path"])
 
     def _read(self, path: Path) -> None:
-        names = ["path", "bytes", "modified", "gone", *(["content_hash"] if self._hashed else [])]
+        names = ["path", "stamp", "gone", *(["content_hash"] if self._hashed else [])]
         try:
             table = pq.read_table(path, columns=names, partitioning=None)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path}: a part that cannot be read: {error}") from error
         hashes = table["content_hash"].to_pylist() if self._hashed else [None] * len(table)
-        times = table["modified"].cast(pa.int64()).to_pylist()
-        columns = (table["bytes"].to_pylist(), times, hashes, table["gone"].to_pylist())
+        columns = (table["stamp"].to_pylist(), hashes, table["gone"].to_pylist())
         self._known |= dict(zip(table["path"].to_pylist(), zip(*columns, strict=True), strict=True))
 
     def new_items(self, items: Iterator[Item]) -> Iterator[Item]:
@@ -76,16 +74,15 @@ class Before:
             yield item
 
     def _unchanged(self, item: Item, known: _Known) -> bool:
-        size, modified, hashed, gone = known
-        now = stamp(item.source)
+        before, hashed, gone = known
+        now = stamp_text(item)
         if gone or now is None:
             return False
-        same = (now[0], now[1] // 1000) == (size, modified)
-        return same or (hashed is not None and content_hash(item.source) == hashed)
+        return now == before or (hashed is not None and content_hash(item.source) == hashed)
 
     def gone(self) -> int:
         """How many images were there at the last run and are not any more; ask when all items were drawn."""
-        return sum(not known[3] and path not in self._seen for path, known in self._known.items())
+        return sum(not known[2] and path not in self._seen for path, known in self._known.items())
 
     def carry_over(self, parts: Parts) -> list[dict[str, Any]]:
         """Bring the rows that still hold into the new parts, marked where their image is gone."""

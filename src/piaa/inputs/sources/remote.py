@@ -1,0 +1,114 @@
+"""Files and folders that fsspec reaches: `s3://`, `gs://`, `hf://`, `https://`, `memory://` and many more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from piaa.errors import InputError
+from piaa.inputs.formats import SUFFIXES, is_tar, suffix_of
+from piaa.inputs.item import Item, failed
+from piaa.inputs.sources.base import Settings, Source
+from piaa.inputs.sources.places import RemoteFile, file_system, stamp_of_entry
+from piaa.inputs.sources.tars import TarSource
+
+
+class RemoteSource(Source):
+    """A remote file, or the image files below a remote folder, one folder listed at a time.
+
+    By their ending alone: nothing is fetched to look at it. Hidden names are left out. In the order of their paths,
+    part by part, each byte by byte. Ids are URLs. Folders that cannot be listed come last, as items whose `load` says
+    why. Over HTTP a URL that ends in `/` is a folder, whose page links to the files; any other is a file.
+
+    Args:
+        url: of the file or folder, without its query where that is a secret.
+        settings: how images are read.
+    """
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        super().__init__(settings, url)
+        self.url = url
+        self._unreadable: list[tuple[str, str]] = []
+
+    def items(self) -> Iterator[Item]:
+        """See the class."""
+        if is_tar(self.url):
+            tar = TarSource(self.url, self.settings)
+            tar.skipped = self.skipped
+            yield from tar.items()
+            return
+        system, path = file_system(self.url, self.settings.storage)
+        self._unreadable.clear()
+        web = "http" in _protocols(system)
+        if (web and not self.url.endswith("/")) or (not web and not self._is_folder(system, path)):
+            yield self._file(self.url, {} if web else self._info(system, path))
+            return
+        yield from self._below(system, path)
+        yield from (failed(name, reason) for name, reason in self._unreadable)
+
+    def nothing(self) -> str:
+        """How many other files there are."""
+        others = sum(self.skipped.values())
+        return f"no image in this folder ({others} files with other endings)"
+
+    def _below(self, system: Any, folder: str) -> Iterator[Item]:
+        try:
+            entries = system.ls(folder, detail=True)
+        except Exception as error:  # each file system has its own
+            reason = f"the folder cannot be listed: {type(error).__name__}: {error}"
+            if not self._unreadable and folder == file_system(self.url, self.settings.storage)[1]:
+                raise InputError(f"{self.url}: {reason}") from error
+            self._unreadable.append((system.unstrip_protocol(folder), reason))
+            return
+        here = folder.rstrip("/") + "/"
+        named = {str(entry["name"])[len(here) :].strip("/"): entry for entry in entries if _is_below(here, entry)}
+        del entries
+        for name in sorted(named, key=lambda name: name.encode("utf-8", "surrogatepass")):
+            entry = named[name]
+            if name.startswith(".") or not name:
+                continue
+            if entry["type"] == "directory":
+                yield from self._below(system, str(entry["name"]))
+            elif suffix_of(name) in SUFFIXES:
+                yield self._file(system.unstrip_protocol(str(entry["name"])), entry)
+            else:
+                self.skipped[suffix_of(name)] += 1
+        _forget(system, folder)
+
+    def _file(self, url: str, entry: Mapping[str, Any]) -> Item:
+        source = RemoteFile(url, dict(self.settings.storage), stamp_of_entry(entry), entry.get("size"))
+        return self.settings.item(url, source)
+
+    def _is_folder(self, system: Any, path: str) -> bool:
+        try:
+            return bool(system.isdir(path))
+        except Exception as error:  # each file system has its own: no such bucket, no permission, no network
+            raise InputError(f"{self.url}: cannot be reached: {type(error).__name__}: {error}") from error
+
+    def _info(self, system: Any, path: str) -> Mapping[str, Any]:
+        try:
+            info: Mapping[str, Any] = system.info(path)
+        except FileNotFoundError:
+            raise InputError(f"{self.url}: no such file or folder") from None
+        except Exception as error:  # as above
+            raise InputError(f"{self.url}: cannot be reached: {type(error).__name__}: {error}") from error
+        return info
+
+
+def _protocols(system: Any) -> tuple[str, ...]:
+    protocol = system.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _is_below(here: str, entry: Mapping[str, Any]) -> bool:
+    """A page links elsewhere too; some stores list a folder as a member of itself."""
+    name = str(entry["name"])
+    return name.startswith(here) and "/" not in name[len(here) :].strip("/") and "?" not in name
+
+
+def _forget(system: Any, folder: str) -> None:
+    """fsspec remembers what it listed; a large root would fill memory."""
+    cache = getattr(system, "dircache", None)
+    if cache is not None:
+        for key in (folder, folder.rstrip("/"), folder.rstrip("/") + "/"):
+            cache.pop(key, None)
