@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -111,9 +112,10 @@ def show_notices(summary: Any) -> None:
         where = f": see {summary.errors_path}" if summary.errors_path else ""
         show_note(f"{summary.failed} images could not be used{where}")
     if summary.skipped_endings:
-        kinds = sorted(summary.skipped_endings.items(), key=lambda pair: (-pair[1], pair[0]))
-        named = ", ".join(f"{count:,} {ending or 'without an ending'}" for ending, count in kinds[:5])
-        show_note(f"skipped {named}{' and others' if len(kinds) > 5 else ''}: no images by their ending")
+        from piaa.inputs.formats import skipped_text
+
+        for line in skipped_text(Counter(summary.skipped_endings)):
+            show_note(line)
 
 
 def show_weights(model: Any) -> None:

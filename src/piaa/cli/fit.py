@@ -31,9 +31,9 @@ MOST_NAMED = 5
 
 @shows_errors
 def fit(
-    images: Annotated[str, typer.Argument(help="Folder (nested), file or glob of unlabelled images.")],
     labels: options.LabelFile,
     out: Annotated[Path, typer.Option(help="The classifier file to write, such as animals.piaa.")],
+    images: options.Images = None,
     model: options.Model = "embedded",
     pretrained: options.Pretrained = None,
     front_end: options.FrontEnd = None,
@@ -46,6 +46,9 @@ def fit(
     engine: options.EngineName = "eager",
     batch_size: options.BatchSize = 0,
     workers: options.Workers = 2,
+    list_file: options.ListFile = None,
+    frames: options.Frames = 0,
+    max_pixels: options.MaxPixels = None,
     resume: options.Resume = False,
     shard: options.Shard = None,
     keep_evidence: Annotated[
@@ -61,6 +64,7 @@ def fit(
     metrics_file: options.MetricsFile = None,
 ) -> None:
     """Learn a classifier from unlabelled images and class names (PVCL)."""
+    from piaa.inputs.sources import read_arguments
     from piaa.jobs import fit_job, parse_max_errors, parse_share
     from piaa.jobs.fit import CHECKPOINT_EVERY
     from piaa.recognizer import Recognizer
@@ -68,6 +72,7 @@ def fit(
 
     limit, share = options.usage(parse_max_errors, max_errors), options.usage(parse_share, shard)
     kept = check_evidence(out, keep_evidence, update, share.count)
+    source = read_arguments(images, list_file, max_pixels=max_pixels, frames=frames)
     with watching("learning", "fit", out, log_json, metrics_file) as watch:
         recognizer = Recognizer(
             read_labels(labels),
@@ -88,7 +93,7 @@ def fit(
         show_weights(learner.setup.model)
         summary = fit_job(
             learner,
-            images,
+            source,
             out=out,
             resume=resume,
             strict=strict,

@@ -37,7 +37,6 @@ def parse_thresholds(values: list[str]) -> dict[str, float]:
 
 @shows_errors
 def tag(
-    images: Annotated[str, typer.Argument(help="Folder (nested), file or glob of images.")],
     classifier: options.ClassifierFile,
     out: Annotated[
         Path,
@@ -46,6 +45,7 @@ def tag(
             "parts; - for JSON lines on standard output."
         ),
     ],
+    images: options.Images = None,
     threshold: Annotated[list[str] | None, typer.Option(help="NAME=0.7: another threshold for a class.")] = None,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the scores of all classes too.")] = False,
     embeddings: Annotated[
@@ -71,6 +71,9 @@ def tag(
     engine: options.EngineName = "eager",
     batch_size: options.BatchSize = 0,
     workers: options.Workers = 2,
+    list_file: options.ListFile = None,
+    frames: options.Frames = 0,
+    max_pixels: options.MaxPixels = None,
     resume: options.Resume = False,
     shard: options.Shard = None,
     strict: options.Strict = False,
@@ -80,6 +83,7 @@ def tag(
     metrics_file: options.MetricsFile = None,
 ) -> None:
     """Give images their labels with a learnt classifier (PAA). A score of 0.5 is the class's threshold."""
+    from piaa.inputs.sources import read_arguments
     from piaa.jobs import Layout, parse_max_errors, parse_share
 
     share, limit = options.usage(parse_share, shard), options.usage(parse_max_errors, max_errors)
@@ -87,6 +91,7 @@ def tag(
     layout = Layout(all_scores, embeddings, content_hash, partition, separator, bom)
     if gallery:
         check_gallery(gallery)
+    source = read_arguments(images, list_file, max_pixels=max_pixels, frames=frames)
     with watching("tagging", "tag", out, log_json, metrics_file) as watch:
         recognizer = load_recognizer(
             classifier,
@@ -104,10 +109,10 @@ def tag(
                 raise InputError(
                     "--out -: a stream of JSON lines cannot be resumed, updated, cut or laid out otherwise"
                 )
-            summary = to_stdout(recognizer.scorer(), images, watch, all_scores=all_scores, **given)
+            summary = to_stdout(recognizer.scorer(), source, watch, all_scores=all_scores, **given)
         else:
             given |= {"resume": resume, "update": update, "share": share, "layout": layout}
-            summary = to_file(recognizer.scorer(), images, out, watch, save_every, **given)
+            summary = to_file(recognizer.scorer(), source, out, watch, save_every, **given)
     show_notices(summary)
     extra = f", {summary.kept} kept, {summary.gone} gone" if update else ""
     text = f"tagged {summary.tagged} images in {summary.seconds:.1f} s{extra} -> {out}"
@@ -118,21 +123,21 @@ def tag(
         raise typer.Exit(INCOMPLETE)
 
 
-def to_file(scorer: Any, images: str, out: Path, watch: Watch, save_every: int | None, **given: Any) -> Any:
+def to_file(scorer: Any, source: Any, out: Path, watch: Watch, save_every: int | None, **given: Any) -> Any:
     """Tag to a file or a folder; the summary."""
     from piaa.jobs import tag_job
     from piaa.jobs.tag import SHARD_SIZE
 
     given |= {"batch_size": scorer.setup.decoded_together, "shard_size": save_every or SHARD_SIZE}
-    return tag_job(scorer, images, out=out, **given, **watch.options())
+    return tag_job(scorer, source, out=out, **given, **watch.options())
 
 
-def to_stdout(scorer: Any, images: str, watch: Watch, **given: Any) -> Any:
+def to_stdout(scorer: Any, source: Any, watch: Watch, **given: Any) -> Any:
     """Tag to standard output; the summary."""
     from piaa.jobs import tag_stream
 
     together = scorer.setup.decoded_together
-    return tag_stream(scorer, images, sys.stdout, batch_size=together, **given, **watch.options())
+    return tag_stream(scorer, source, sys.stdout, batch_size=together, **given, **watch.options())
 
 
 def check_gallery(gallery: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections import Counter
@@ -12,7 +13,10 @@ from typing import Any
 
 from piaa.errors import InputError, PiaaError
 from piaa.inputs.items import Item
-from piaa.inputs.sources import open_source
+from piaa.inputs.sources import Source, open_source
+from piaa.inputs.sources.folders import FileSource, FolderSource
+from piaa.inputs.sources.globs import GlobSource
+from piaa.inputs.sources.members import SeveralSource
 
 COUNT_AT_ONCE = 1.0
 """Seconds that a run waits for the number of its images; a longer count goes on beside the work."""
@@ -49,6 +53,8 @@ def open_items(inputs: Any) -> Opened:
         opened.total = len(inputs)
     elif _on_disk(inputs):
         _count(inputs, opened)
+    elif _listable(source):
+        _count(copy.deepcopy(source), opened)
     return opened
 
 
@@ -70,6 +76,13 @@ def _on_disk(inputs: Any) -> bool:
         isinstance(each, str | os.PathLike) and "://" not in os.fspath(each) and os.fspath(each) != "-"
         for each in several
     )
+
+
+def _listable(source: Source) -> bool:
+    """The same for what a command line named."""
+    if isinstance(source, SeveralSource):
+        return all(map(_listable, source.parts))
+    return isinstance(source, FolderSource | FileSource | GlobSource)
 
 
 def _count(inputs: Any, opened: Opened) -> None:
