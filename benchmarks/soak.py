@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
 import re
 import resource
@@ -200,17 +199,32 @@ def folders(folder: Path, tag: list[str]) -> list[Command]:
     return [Command("tag", folder / "tags", [*tag, "--embeddings"])]
 
 
+def table_of(result: dict[str, Any]) -> str:
+    """The table of the page."""
+    lines = ["| command | fault | hit | runs | other bytes | torn outputs |", "|---|---|---|---|---|---|"]
+    for command, rows in result["faults"].items():
+        for fault, row in rows.items():
+            if isinstance(row, dict):
+                numbers = [row[name] for name in ("faults", "runs", "different", "torn")]
+                lines.append(f"| `piaa {command}` | {fault} | " + " | ".join(map(str, numbers)) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50, help="of each command")
     parser.add_argument("--others", type=int, default=10, help="other faults of each kind and command")
     parser.add_argument("--images", type=int, default=160)
     parser.add_argument("--items", type=int, default=1_000_000, help="of the memory curve; 0 for none")
+    parser.add_argument("--show", type=Path, help="print the table of a file that --out wrote, and run nothing")
     parser.add_argument("--only", help="one of the commands, such as 'tag folder'")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="3 kills, 1 other fault, 96 images, 20,000 items")
     parser.add_argument("--out", type=Path, default=None, help="write the numbers to this JSON file")
     given = parser.parse_args()
+    if given.show:
+        print(table_of(json.loads(given.show.read_text())))
+        return
     if given.quick:
         given.kills, given.others, given.images, given.items = 3, 1, 96, 20_000
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"  # the time that rows of parts carry
@@ -220,8 +234,10 @@ def main() -> None:
     import piaa.jobs
     import piaa.recognizer  # noqa: F401
 
-    result: dict[str, Any] = {"machine": describe(), "python": platform.python_version()}
-    result |= {"images": given.images, "save_every": SAVE_EVERY, "seed": given.seed, "faults": {}}
+    result: dict[str, Any] = {"faults": {}}
+    if given.out and given.out.exists():  # one command at a time adds to what is there
+        result = json.loads(given.out.read_text())
+    result |= {"machine": describe(), "save_every": SAVE_EVERY, "seed": given.seed}
     with tempfile.TemporaryDirectory() as name:
         for command in commands(Path(name), given.images):
             key = f"{command.name} {command.out.suffix or 'folder'}"
@@ -233,6 +249,7 @@ def main() -> None:
                 raise SystemExit(f"{command.name}: the undisturbed run failed\n{command.said()}")
             seconds, wanted = time.monotonic() - begin, command.state()
             rows = result["faults"][key] = {}
+            rows["images"] = given.images
             rows["kill -9"] = soak(command, given.kills, seconds, wanted, chance, kill, (-signal.SIGKILL,))
             rows["SIGTERM"] = soak(command, given.others, seconds, wanted, chance, terminate, (143, -signal.SIGTERM))
             rows["full disk"] = full_disk(command, given.others, wanted, chance)
