@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from piaa.errors import InputError
-from piaa.files import whole_file, writing
+from piaa.files import sync, writing
 from piaa.jobs.formats import Style
 from piaa.jobs.layout import Layout
 from piaa.jobs.manifest import MANIFEST, about_tags, make_manifest
@@ -74,8 +75,11 @@ class Output:
             return
         columns = self.about["classes"] if self.layout.all_scores else []
         style = Style(self.about, self.layout.separator, self.layout.bom)
-        with whole_file(self.out) as aside:
-            write_table(aside, self.out.suffix, all_rows(partial, numbers), columns, style)
+        rows = all_rows(partial, numbers)
+        whole = partial.write("output", lambda path: write_table(path, self.out.suffix, rows, columns, style))
+        with writing(self.out):  # from there, so that a kill leaves nothing beside the output
+            os.replace(whole, self.out)
+        sync(self.out.parent)
 
     def _write_folder(self, partial: Partial, numbers: list[int], listed: str) -> None:
         new = partial.path / "new"
