@@ -195,7 +195,7 @@ def bad_file(kind: str, folder: Path) -> Path:
         ("empty", "empty file"),
         ("text", "looks like a text file"),
         ("svg", "looks like a text file"),
-        ("binary", "not an image of a known kind"),
+        ("binary", "not a JPEG, PNG, WebP, GIF, BMP or TIFF image"),
         ("truncated", "cut short"),
         ("header only", ""),
         ("false size", "cut short"),

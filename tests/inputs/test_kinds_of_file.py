@@ -34,6 +34,7 @@ from piaa.inputs import chatter
 from piaa.inputs.formats import FORMATS, SUFFIXES, looks_like_image, skipped_text
 from piaa.inputs.images import open_image
 from piaa.inputs.items import Item, list_folder
+from piaa.inputs.jpeg_xl import size_of
 
 RED_BLUE = np.zeros((32, 48, 3), np.uint8)
 RED_BLUE[:, :24] = (200, 30, 20)
@@ -147,15 +148,15 @@ def test_what_is_not_installed_says_what_to_install(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "rawpy", None)
     path = tmp_path / "x.jxl"
     path.write_bytes(b"\xff\x0a" + bytes(50))
-    with pytest.raises(ImageError, match=r"JPEG XL is not read yet: pip install 'piaa\[jxl\]'"):
+    with pytest.raises(ImageError, match=r"JPEG XL is not read yet: pip install pillow-jxl-plugin"):
         open_image(path)
-    with pytest.raises(ImageError, match=r"pip install 'piaa\[raw\]'"):
+    with pytest.raises(ImageError, match=r"pip install rawpy"):
         open_image(dng(64, 48, 0.5, 0.5, 0.5), name="x.dng")
     counts = Counter({".txt": 5000, ".cr3": 2000, ".jxl": 3, "": 2, ".mp4": 1, ".tar": 1})
     assert skipped_text(counts) == [
-        "skipped 2,000 .cr3: pip install 'piaa[raw]'",
-        "skipped 3 .jxl: pip install 'piaa[jxl]'",
-        "skipped 1 .mp4: videos are read with --frames N, after pip install 'piaa[video]'",
+        "skipped 2,000 .cr3: pip install rawpy",
+        "skipped 3 .jxl: pip install pillow-jxl-plugin",
+        "skipped 1 .mp4: videos are read with --frames N, after pip install av",
         "skipped 1 .tar: a tar is read where it is named itself, such as 'shards/*.tar'",
         "skipped 5,000 .txt",
         "skipped 2 files without an ending",
@@ -273,6 +274,20 @@ def test_max_pixels_of_an_item_and_beyond_pillows_own_bound(monkeypatch: pytest.
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert Item("x", data, max_pixels=5000).load().size == (100, 50)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (256, 256), (264, 8), (300, 200), (640, 360), (7, 511), (520, 9000), (1, 1)])
+def test_the_size_of_a_jpeg_xl_is_known_before_it_is_decoded(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = pytest.importorskip("pillow_jxl")
+    for options in ({}, {"use_container": True}, {"exif": b"Exif\0\0" + bytes(900)}):
+        data = encode(Image.new("L", size), "JXL", **options)
+        assert size_of(io.BytesIO(data)) == size
+        assert open_image(data).size == size
+    monkeypatch.setattr(plugin.JpegXLImagePlugin, "Decoder", None)
+    with pytest.raises(ImageError, match=f"too large: {size[0]} x {size[1]} pixels"):
+        open_image(data, max_pixels=size[0] * size[1] - 1)
 
 
 # what decoders say

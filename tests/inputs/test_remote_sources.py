@@ -18,6 +18,7 @@ from PIL import Image
 
 from piaa.errors import ImageError, InputError
 from piaa.inputs.items import batches, iterate, open_source, read_arguments
+from piaa.inputs.sources import places
 from piaa.inputs.sources.places import is_url, stamp_of_entry
 from piaa.vision.preprocess import build_preprocess
 
@@ -116,6 +117,35 @@ def test_what_is_not_there(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None
         bad.load()
 
 
+def test_a_network_that_is_away_for_a_moment(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "PAUSES", (0.0, 0.0))
+    cat, calls = type(memory).cat_file, []
+
+    def fails(times: int, error: Exception) -> Any:
+        def read(self: Any, path: str, **options: Any) -> bytes:
+            calls.append(path)
+            if len(calls) <= times:
+                raise error
+            return cat(self, path, **options)
+
+        return read
+
+    (item,) = open_source("memory://root/a/1.png")
+    for times, error, tries in (
+        (2, TimeoutError("busy"), 3),
+        (3, TimeoutError("busy"), 3),
+        (1, PermissionError("no"), 1),
+    ):
+        calls.clear()
+        monkeypatch.setattr(type(memory), "cat_file", fails(times, error))
+        if times == 2:
+            assert item.load().getpixel((0, 0)) == (1, 0, 0)
+        else:
+            with pytest.raises(ImageError, match=r"busy|no"):
+                item.load()
+        assert len(calls) == tries
+
+
 def test_remote_tars_and_lists(memory: Any, tmp_path: Path) -> None:
     items = list(open_source("memory://tars/s.tar"))
     assert [item.id for item in items] == ["memory://tars/s.tar!7.png", "memory://tars/s.tar!8.png"]
@@ -204,6 +234,7 @@ def test_in_an_object_store(store: dict[str, Any]) -> None:
     tars = ["s3://bucket/shards/0.tar!7.png", "s3://bucket/shards/0.tar!8.png"]
     assert [item.id for item in items] == [*(f"s3://bucket/root/{name}" for name in ORDER), *tars]
     assert levels(items) == [*(FILES[name] for name in ORDER), 7, 8] and source.skipped == {".txt": 1}
+    assert "secret" not in repr(items[0])
     etag, size = items[0].stamp()
     assert len(etag.strip('"')) == 32 and size == len(png(1))
     system.pipe("bucket/root/a/1.png", png(99))

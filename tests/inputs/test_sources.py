@@ -11,6 +11,7 @@ import os
 import pickle
 import random
 import shutil
+import struct
 import sys
 import tarfile
 from collections import Counter
@@ -386,6 +387,22 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
         read_arguments([], tmp_path / "gone.txt")
 
 
+def test_names_that_are_no_utf8_are_ids_that_are(tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_bytes(b"\xff.png\nmemory://z/\xff.png\n")
+    (tmp_path / "l.jsonl").write_text('"\\ud800.png"\n{"url": "memory://\\udcff/x.png"}\n')
+    for name, ids in (
+        ("l.txt", (r"\xff.png", r"memory://z/\xff.png")),
+        ("l.jsonl", (r"\ud800.png", r"memory://\xff/x.png")),
+    ):
+        items = list(read_arguments([], tmp_path / name))
+        assert [item.id.removeprefix(f"{tmp_path}/") for item in items] == list(ids)
+        for item in items:
+            assert item.stamp() is None
+            with pytest.raises(ImageError) as caught:
+                item.load()
+            assert f"{caught.value}".encode()
+
+
 def test_a_long_list_is_read_as_it_is_needed(tmp_path: Path) -> None:
     lines = 200_000
     (tmp_path / "l.txt").write_text("".join(f"{number}.png\n" for number in range(lines)))
@@ -506,6 +523,28 @@ def test_frames_of_a_video(tmp_path: Path) -> None:
     path.write_bytes(b"no video")
     with pytest.raises(ImageError, match="not a readable video"):
         next(iterate(open_source(path, frames=2))).load()
+
+
+def test_a_video_that_was_held_upright_is_upright(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    path = tmp_path / "c.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        picture = Image.new("RGB", (64, 48))
+        picture.paste("white", (0, 0, 16, 16))
+        container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        container.mux(stream.encode())
+    data = path.read_bytes()
+    track = data.index(b"tkhd")
+    plain = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30)  # a quarter, clockwise
+    assert plain in data[track:]
+    path.write_bytes(data[:track] + data[track:].replace(plain, turned, 1))
+    (item,) = open_source(path, frames=1)
+    upright = item.load()
+    assert upright.size == (48, 64)
+    assert min(upright.getpixel((44, 3))) > 200 and max(upright.getpixel((3, 3))) < 50
 
 
 # Hugging Face

@@ -43,7 +43,7 @@ def test_rows_summary_errors_and_progress(tmp_path: Path) -> None:
         (str(folder / "1/0004 ü.png"), "an empty file (0 bytes)", "read"),
         (
             str(folder / "2/0005 ü.png"),
-            "not an image of a known kind (it looks like a text file)",
+            "not a JPEG, PNG, WebP, GIF, BMP or TIFF image (it looks like a text file)",
             "read",
         ),
     ]

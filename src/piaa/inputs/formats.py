@@ -24,7 +24,7 @@ class Format:
         pillow: Pillow's names of it, in the order in which they are tried; none for what Pillow does not read.
         begin: what the content begins with; None where nothing sets it apart, so that the ending must say it.
         module: package that must be importable; empty where Pillow's own suffices.
-        extra: of `pip install 'piaa[EXTRA]'`, where that package does not come with piaa.
+        package: its name for pip, where that is another.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Format:
     pillow: tuple[str, ...]
     begin: re.Pattern[bytes] | None
     module: str = ""
-    extra: str = ""
+    package: str = ""
 
     @property
     def installed(self) -> bool:
@@ -42,7 +42,7 @@ class Format:
     @property
     def remedy(self) -> str:
         """What to do where it cannot be read."""
-        return f"pip install 'piaa[{self.extra}]'" if self.extra else f"pip install {self.module}"
+        return f"pip install {self.package or self.module}"
 
 
 def _begin(pattern: bytes) -> re.Pattern[bytes]:
@@ -56,14 +56,16 @@ RAW = Format(
         ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
     ),
     (),
-    _begin(rb"II\*\0....CR|IIR[OS]|MMOR|IIU\0|FUJIFILMCCD-RAW|\0MRM|FOVb|....ftypcrx "),
+    _begin(rb"II\*\0....CR\x02\0|IIR[OS]|MMOR|IIU\0|FUJIFILMCCD-RAW|\0MRM|FOVb|....ftypcrx "),
     "rawpy",
-    "raw",
 )  # fmt: skip
-JPEG_XL = Format("JPEG XL", (".jxl",), ("JXL",), _begin(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"), "pillow_jxl", "jxl")
+JPEG_XL = Format(
+    "JPEG XL", (".jxl",), ("JXL",), _begin(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"),
+    "pillow_jxl", "pillow-jxl-plugin",
+)  # fmt: skip
 HEIF = Format(
     "HEIF", (".heic", ".heif", ".hif", ".heics", ".heifs"), ("HEIF",),
-    _begin(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)"), "pillow_heif",
+    _begin(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)"), "pillow_heif", "pillow-heif",
 )  # fmt: skip
 TGA = Format("TGA", (".tga",), ("TGA",), None)
 
@@ -142,7 +144,7 @@ def skipped_text(skipped: Counter[str]) -> list[str]:
         skipped: files by lower-case ending with its dot; empty for none.
 
     Returns:
-        Lines such as `skipped 2,000 .cr3: pip install 'piaa[raw]'`.
+        Lines such as `skipped 2,000 .cr3: pip install rawpy`.
     """
     ordered = sorted(skipped.items(), key=lambda pair: (not _remedy(pair[0]), -pair[1], pair[0]))
     lines = []
@@ -162,7 +164,7 @@ def _remedy(suffix: str) -> str:
         return "" if kind.installed else kind.remedy
     if suffix in VIDEO_SUFFIXES:
         installed = importlib.util.find_spec("av") is not None
-        return "videos are read with --frames N" + ("" if installed else ", after pip install 'piaa[video]'")
+        return "videos are read with --frames N" + ("" if installed else ", after pip install av")
     if suffix in (".tar", ".tgz"):
         return "a tar is read where it is named itself, such as 'shards/*.tar'"
     return ""

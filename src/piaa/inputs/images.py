@@ -25,7 +25,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from piaa.errors import ImageError
 from piaa.inputs.arrays import from_array, from_tensor, to_8_bit
 from piaa.inputs.colour import to_srgb
-from piaa.inputs.formats import HEAD, HEIF, RAW, SUFFIXES, Format, candidates
+from piaa.inputs.formats import HEAD, HEIF, JPEG_XL, RAW, SUFFIXES, Format, candidates
+from piaa.inputs.jpeg_xl import size_of
 from piaa.inputs.raw import open_raw
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "ImageSource", "open_image", "printable", "to_image"]
@@ -92,7 +93,10 @@ def to_image(value: Any, *, name: str = "<image>", max_pixels: int = MAX_PIXELS,
 
 def printable(path: str | os.PathLike[str]) -> str:
     """The path as text that can always be written as UTF-8; bytes that are no UTF-8 show as `\\xNN`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    try:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a surrogate pair, from JSON
+        return os.fspath(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _open_path(path: Path, name: str, max_pixels: int, ample: int) -> Image.Image:
@@ -125,6 +129,9 @@ def _open_stream(stream: IO[bytes], name: str, max_pixels: int, ample: int) -> I
     missing = [kind for kind in kinds if not kind.installed]
     if missing:
         raise ImageError(name, f"{missing[0].name} is not read yet: {missing[0].remedy}")
+    size = size_of(stream) if JPEG_XL in kinds else None
+    if size is not None:
+        _check_size(*size, name, max_pixels)
     image = _identify(stream, head, kinds, name)
     if isinstance(image, JpegImageFile):
         _shrink(image, name, max_pixels, ample)
@@ -173,12 +180,15 @@ def _shrink(image: JpegImageFile, name: str, max_pixels: int, ample: int) -> Non
         image.draft(None, (ample, ample))
 
 
+def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        reason = f"too large: {width} x {height} pixels, more than {max_pixels:,} (a decompression bomb?)"
+        raise ImageError(name, reason)
+
+
 def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError(
-            name, f"too large: {width} x {height} pixels, more than {max_pixels:,} (a decompression bomb?)"
-        )
+    _check_size(width, height, name, max_pixels)
     try:
         image.load()
         return _to_rgb(_upright(image))
@@ -206,10 +216,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _what_else(head: bytes) -> str:
-    wanted = "not an image of a known kind"
+    wanted = "not a JPEG, PNG, WebP, GIF, BMP or TIFF image"
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
         return f"{wanted} (it looks like a text file)"
-    return wanted
+    return f"{wanted}, nor of another kind that is read"
 
 
 def _plain(error: Exception) -> str:

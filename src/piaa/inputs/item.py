@@ -11,7 +11,7 @@ from PIL import Image
 
 from piaa.errors import ImageError
 from piaa.inputs.chatter import to_the_log
-from piaa.inputs.images import MAX_PIXELS, to_image
+from piaa.inputs.images import MAX_PIXELS, printable, to_image
 
 Stamp = tuple[Any, ...]
 """What stays the same as long as an image does; made of numbers and text, so that it can be written down."""
@@ -99,10 +99,10 @@ def stamp_of(path: Path) -> Stamp | None:
 
 def failed(name: str, reason: str) -> Item:
     """An item that only says why there is no image, so that a run reports it like a bad image."""
-    return Item(name, ImageError(name, reason))
+    return Item(printable(name), ImageError(printable(name), printable(reason)))
 
 
 def _plain(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file (moved or removed?)"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{type(error).__name__}: {printable(str(error))}" if str(error) else type(error).__name__

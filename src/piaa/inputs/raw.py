@@ -1,4 +1,4 @@
-"""Camera RAW through LibRaw (`pip install 'piaa[raw]'`).
+"""Camera RAW through LibRaw (`pip install rawpy`).
 
 Developed with the camera's white balance, brightened as LibRaw does by default, 8-bit sRGB, upright.
 """
@@ -33,7 +33,7 @@ def open_raw(stream: Any, name: str, max_pixels: int, ample: int = 0) -> Image.I
     try:
         import rawpy
     except ImportError as error:
-        raise ImageError(name, f"camera RAW needs rawpy: pip install 'piaa[raw]' ({error})") from error
+        raise ImageError(name, f"camera RAW needs rawpy: pip install rawpy ({error})") from error
     try:
         with overheard(_CHATTER):
             opened = rawpy.imread(stream)
@@ -47,9 +47,13 @@ def open_raw(stream: Any, name: str, max_pixels: int, ample: int = 0) -> Image.I
             if complaints:  # LibRaw goes on, with black in place of what is missing
                 raise ImageError(name, f"damaged or cut short: {complaints[0].removeprefix('unknown file: ')}")
             pixels = raw.postprocess(use_camera_wb=True, output_bps=8, half_size=half)
-    except rawpy.LibRawError as error:
+    except ImageError:
+        raise
+    except MemoryError:
+        raise ImageError(name, "not enough memory to develop it") from None
+    except Exception as error:  # LibRaw's own, and whatever comes of sizes that cannot be
         raise ImageError(name, f"damaged, or no RAW that LibRaw knows: {_plain(error)}") from error
-    return Image.fromarray(pixels)
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)  # a sensor without colours
 
 
 def _plain(error: Exception) -> str:

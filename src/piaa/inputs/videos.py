@@ -1,4 +1,4 @@
-"""Frames of videos through PyAV (`pip install 'piaa[video]'`)."""
+"""Frames of videos through PyAV (`pip install av`)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class Frame(Lazy):
                 chosen = frame
             if chosen is None:
                 raise ImageError(printable(self.path), f"no frame at {self.seconds:.3f} s")
-            return Image.fromarray(chosen.to_ndarray(format="rgb24"))
+            picture = Image.fromarray(chosen.to_ndarray(format="rgb24"))
+            turn = getattr(chosen, "rotation", 0)  # degrees counter-clockwise, from the container
+            return picture.rotate(turn, expand=True) if turn else picture
 
     def stamp(self) -> Stamp | None:
         """That of the file."""
@@ -47,8 +49,7 @@ class Frame(Lazy):
 def frames_of(path: Path, count: int, max_pixels: int) -> Iterator[Item]:
     """Evenly spaced frames: the middle of each of `count` equal parts, with ids `CLIP.mp4!3.200s`.
 
-    A video that cannot be opened is one item whose `load` says why; one of unknown length gives its first frame. The
-    rotation that a phone writes beside the picture is not applied.
+    A video that cannot be opened is one item whose `load` says why; one of unknown length gives its first frame.
 
     Args:
         path: of the file.
@@ -59,7 +60,7 @@ def frames_of(path: Path, count: int, max_pixels: int) -> Iterator[Item]:
     try:
         import av
     except ImportError as error:
-        yield failed(name, f"videos need PyAV: pip install 'piaa[video]' ({error})")
+        yield failed(name, f"videos need PyAV: pip install av ({error})")
         return
     try:
         with av.open(str(path)) as container:

@@ -177,7 +177,7 @@ class InputSource(Source):
 def named(line: str, base: str, settings: Settings) -> Iterator[Item]:
     """What one path or URL gives; a relative path is taken from `base`."""
     if is_url(line):
-        yield settings.item(line, RemoteFile(line, dict(settings.storage)))
+        yield settings.item(printable(line), RemoteFile(line, dict(settings.storage)))
     elif is_url(base) and not line.startswith(("/", "file://")):
         yield from named(f"{base}/{line}", "", settings)
     else:

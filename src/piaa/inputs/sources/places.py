@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from piaa.errors import ImageError, InputError
+from piaa.inputs.images import printable
 from piaa.inputs.item import Lazy, Stamp, stamp_of
 
 MAX_BYTES = 1 << 30
 """The largest file from elsewhere, and the largest member of a tar, that is read into memory."""
+
+PAUSES = (0.5, 2.0)
+"""Seconds before a file that could not be fetched is asked for again; one that is not there is asked for once."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _PACKAGES = {
@@ -45,9 +50,9 @@ def file_system(url: str, storage: Mapping[str, Any]) -> tuple[Any, str]:
         system, path = fsspec.core.url_to_fs(url, **storage)
     except ImportError as error:
         package = _PACKAGES.get(protocol, "its fsspec package")
-        raise InputError(f"{url}: {protocol}:// needs {package}: pip install {package} ({error})") from error
+        raise InputError(f"{printable(url)}: {protocol}:// needs {package}: pip install {package} ({error})") from error
     except (ValueError, TypeError, OSError) as error:
-        raise InputError(f"{url}: cannot be opened: {error}") from error
+        raise InputError(f"{printable(url)}: cannot be opened: {printable(str(error))}") from error
     return system, path
 
 
@@ -63,7 +68,7 @@ class RemoteFile(Lazy):
     """
 
     url: str
-    storage: Mapping[str, Any] = field(default_factory=dict)
+    storage: Mapping[str, Any] = field(default_factory=dict, repr=False)  # it may hold secrets
     known: Stamp | None = None
     size: int | None = None
 
@@ -72,8 +77,17 @@ class RemoteFile(Lazy):
         system, path = file_system(self.url, self.storage)
         if self.size is not None and self.size > MAX_BYTES:
             raise ImageError(self.url, f"{self.size:,} bytes are more than the {MAX_BYTES:,} that are fetched")
-        data: bytes = system.cat_file(path)
-        return data
+        for pause in (*PAUSES, None):
+            try:
+                data: bytes = system.cat_file(path)
+                return data
+            except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
+                raise
+            except Exception:  # each file system has its own: a network that is away for a moment, a busy server
+                if pause is None:
+                    raise
+                time.sleep(pause)
+        raise AssertionError("not reached")
 
     def stamp(self) -> Stamp | None:
         """ETag, or time of change, and size."""

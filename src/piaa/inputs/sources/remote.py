@@ -7,6 +7,7 @@ from typing import Any
 
 from piaa.errors import InputError
 from piaa.inputs.formats import SUFFIXES, is_tar, suffix_of
+from piaa.inputs.images import printable
 from piaa.inputs.item import Item, failed
 from piaa.inputs.sources.base import Settings, Source
 from piaa.inputs.sources.places import RemoteFile, file_system, stamp_of_entry
@@ -26,7 +27,7 @@ class RemoteSource(Source):
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
-        super().__init__(settings, url)
+        super().__init__(settings, printable(url))
         self.url = url
         self._unreadable: list[tuple[str, str]] = []
 
@@ -57,7 +58,7 @@ class RemoteSource(Source):
         except Exception as error:  # each file system has its own
             reason = f"the folder cannot be listed: {type(error).__name__}: {error}"
             if not self._unreadable and folder == file_system(self.url, self.settings.storage)[1]:
-                raise InputError(f"{self.url}: {reason}") from error
+                raise InputError(f"{self.label}: {reason}") from error
             self._unreadable.append((system.unstrip_protocol(folder), reason))
             return
         here = folder.rstrip("/") + "/"
@@ -77,21 +78,21 @@ class RemoteSource(Source):
 
     def _file(self, url: str, entry: Mapping[str, Any]) -> Item:
         source = RemoteFile(url, dict(self.settings.storage), stamp_of_entry(entry), entry.get("size"))
-        return self.settings.item(url, source)
+        return self.settings.item(printable(url), source)
 
     def _is_folder(self, system: Any, path: str) -> bool:
         try:
             return bool(system.isdir(path))
         except Exception as error:  # each file system has its own: no such bucket, no permission, no network
-            raise InputError(f"{self.url}: cannot be reached: {type(error).__name__}: {error}") from error
+            raise InputError(f"{self.label}: cannot be reached: {type(error).__name__}: {error}") from error
 
     def _info(self, system: Any, path: str) -> Mapping[str, Any]:
         try:
             info: Mapping[str, Any] = system.info(path)
         except FileNotFoundError:
-            raise InputError(f"{self.url}: no such file or folder") from None
+            raise InputError(f"{self.label}: no such file or folder") from None
         except Exception as error:  # as above
-            raise InputError(f"{self.url}: cannot be reached: {type(error).__name__}: {error}") from error
+            raise InputError(f"{self.label}: cannot be reached: {type(error).__name__}: {error}") from error
         return info
 
 

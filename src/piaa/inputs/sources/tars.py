@@ -111,7 +111,7 @@ class TarSource(Source):
     """
 
     def __init__(self, place: str, settings: Settings) -> None:
-        super().__init__(settings, place if is_url(place) else printable(place))
+        super().__init__(settings, printable(place))
         self.place = place
 
     def items(self) -> Iterator[Item]:
