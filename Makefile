@@ -6,8 +6,9 @@ SEED ?= 7
 OUT ?= demo-output
 
 READERS ?= .readers
+SOAK ?= --out docs/bench/soak.json
 
-.PHONY: demo test check audit docs readers bench clean
+.PHONY: demo test check audit docs readers bench soak clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -42,6 +43,9 @@ bench: $(VENV)/.installed
 	$(BIN)/piaa bench
 	$(BIN)/python benchmarks/recipes.py
 	$(BIN)/python benchmarks/embedded.py --seeds 11 12 13
+
+soak: # kills, SIGTERM, full disks and a million items: an hour or two; SOAK=--quick for a few minutes
+	$(BIN)/python benchmarks/soak.py $(SOAK)
 
 clean:
 	rm -rf $(VENV) $(OUT) site build dist *.egg-info

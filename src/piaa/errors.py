@@ -41,3 +41,19 @@ class ClassifierError(PiaaError):
 
 class InputError(PiaaError):
     """What the user asked for cannot be done: no such folder, nothing in it, an output not writable."""
+
+
+class InterruptedRun(PiaaError):
+    """A run was asked to stop and did, with what was finished kept; the message says how to go on.
+
+    Args:
+        signal: number of the signal that asked for it.
+        message: what is kept, and how to go on.
+    """
+
+    def __init__(self, signal: int, message: str) -> None:
+        super().__init__(signal, message)
+        self.signal = signal
+
+    def __str__(self) -> str:
+        return str(self.args[1])

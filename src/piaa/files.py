@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from piaa.errors import InputError
 
 MARK = ".piaa-folder"
@@ -27,6 +29,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except SafetensorError as error:  # a full disk among others, in its own words
+        raise InputError(f"{path}: cannot be written: {error}") from error
 
 
 @contextmanager

@@ -81,22 +81,55 @@ def test_checkpoint_outlives_a_failed_finish(tmp_path: Path) -> None:
     assert out.read_text() == whole.digest() and not (tmp_path / "c.piaa.partial").exists()
 
 
-@pytest.mark.parametrize("change", ["removed", "renamed", "fingerprint"])
-def test_resume_refuses_what_changed(tmp_path: Path, change: str) -> None:
+def test_resume_refuses_another_learner(tmp_path: Path) -> None:
     folder, out = make_folder(tmp_path / "in", 12), tmp_path / "c.piaa"
     with pytest.raises(Interrupted):
         fit_job(StopsAfter(3), folder, out=out, batch_size=2, checkpoint_every=4)
-    path = folder / "0" / "0003 ü.png"
-    fitter = FakeFitter(fingerprint="g" if change == "fingerprint" else "f")
-    if change == "removed":
-        path.unlink()
-    if change == "renamed":
-        path.rename(path.with_name("new.png"))
-    words = {"fingerprint": "the labels, the model or the recipe", "renamed": "the images"}
-    wanted = words.get(change, "the images, the number of images")
+    fitter, wanted = FakeFitter(fingerprint="g"), "the labels, the model or the recipe"
     with pytest.raises(InputError, match=f"cannot resume, since these changed .*: {wanted}; use"):
         fit_job(fitter, folder, out=out, resume=True)
     assert int(fitter.count) == 0
+
+
+@pytest.mark.parametrize("change", ["removed", "renamed", "added first", "added last"])
+def test_resume_begins_anew_where_images_changed_and_goes_on_where_not(tmp_path: Path, change: str) -> None:
+    folder, out = make_folder(tmp_path / "in", 12, bad=(3,)), tmp_path / "c.piaa"
+    with pytest.raises(Interrupted):
+        fit_job(StopsAfter(3), folder, out=out, batch_size=2, checkpoint_every=4)
+    path = folder / "0" / "0006 ü.png"
+    if change == "removed":
+        path.unlink()
+    if change == "renamed":
+        path.rename(path.with_name("0.png"))
+    if change.startswith("added"):
+        Image.new("RGB", (6, 6)).save(folder / ("0" if "first" in change else "2") / "0.png")
+    if change == "added last":
+        (folder / "2" / "0.png").rename(folder / "2" / "z.png")
+    seen: list[int] = []
+    fitter, whole = FakeFitter(), FakeFitter()
+    summary = fit_job(fitter, folder, out=out, resume=True, progress=lambda done, total: seen.append(done))
+    plain = fit_job(whole, folder, out=tmp_path / "w.piaa", batch_size=2, checkpoint_every=4)
+    assert fitter.digest() == whole.digest()
+    assert (summary.images, summary.failed) == (plain.images, plain.failed)
+    assert (tmp_path / "c.piaa.errors.jsonl").read_bytes() == (tmp_path / "w.piaa.errors.jsonl").read_bytes()
+    assert (seen[0] > 4) == (change == "added last")
+    assert any("begun anew" in notice for notice in summary.notices) == (change != "added last")
+
+
+def test_images_added_after_the_last_checkpoint_begin_anew(tmp_path: Path) -> None:
+    """The last batch was a smaller one, which an undisturbed run over more images would not have."""
+    folder, out = make_folder(tmp_path / "in", 7), tmp_path / "c.piaa"
+
+    def fail() -> None:
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        fit_job(FakeFitter(), folder, out=out, batch_size=2, checkpoint_every=4, finish=fail)
+    Image.new("RGB", (6, 6)).save(folder / "2" / "z.png")
+    fitter, whole = FakeFitter(), FakeFitter()
+    fit_job(fitter, folder, out=out, resume=True)
+    fit_job(whole, folder, out=tmp_path / "w.piaa", batch_size=2, checkpoint_every=4)
+    assert fitter.digest() == whole.digest() and int(fitter.count) == 8
 
 
 def test_damaged_checkpoint(tmp_path: Path) -> None:

@@ -19,7 +19,12 @@ from piaa.jobs import check_output, tag_job
 
 
 def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """The records of a file of JSON lines, without the first one, which is about the file."""
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if path.name.lower().endswith(".errors.jsonl"):
+        return records
+    assert (records[0]["format"], records[0]["format_version"]) == ("piaa-tags", 1)
+    return records[1:]
 
 
 def names(folder: Path) -> set[str]:
@@ -74,19 +79,21 @@ def test_the_three_formats_agree(tmp_path: Path) -> None:
         assert record["labels"] == row["labels"]
         assert [name for name in line["labels"].split(";") if name] == [e["label"] for e in row["labels"]]
         assert [float(s) for s in line["label_scores"].split(";") if s] == [e["score"] for e in row["labels"]]
-        for name, value in row["scores"].items():
-            assert float(line[f"score:{name}"]) == record[f"score:{name}"] == value
+        for place, (name, value) in enumerate(row["scores"].items()):
+            assert float(line[f"score:{name}"]) == record["scores"][place] == value
         assert all(entry["score"] == row["scores"][entry["label"]] for entry in row["labels"])
 
 
-def test_a_run_with_nothing_readable_writes_an_empty_whole_table(tmp_path: Path) -> None:
+def test_a_run_in_which_every_image_failed_replaces_nothing(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "in", 2, bad=(0, 1))
+    (tmp_path / "t.csv").write_text("older")
     for ending in ("jsonl", "csv", "parquet"):
-        summary = tag_job(FakeScorer(), folder, tmp_path / f"t.{ending}")
-        assert (summary.tagged, summary.failed) == (0, 2)
-    assert (tmp_path / "t.jsonl").read_bytes() == b""
-    assert (tmp_path / "t.csv").read_text() == "path,labels,label_scores\n"
-    assert pq.read_table(tmp_path / "t.parquet").num_rows == 0
+        with pytest.raises(InputError, match=r"every image failed \(2\): see .*errors.jsonl; nothing was written"):
+            tag_job(FakeScorer(), folder, tmp_path / f"t.{ending}")
+    assert (tmp_path / "t.csv").read_text() == "older"
+    errors = {f"t.{ending}.errors.jsonl" for ending in ("jsonl", "csv", "parquet")}
+    assert names(tmp_path) == {"in", "t.csv", *errors}
+    assert len(lines(tmp_path / "t.csv.errors.jsonl")) == 2
 
 
 COMMAND = """
@@ -102,7 +109,7 @@ def test_killed_and_resumed_gives_the_same_bytes(tmp_path: Path, ending: str, mo
     monkeypatch.chdir(tmp_path)
     out, errors = Path(f"t.{ending}"), Path(f"t.{ending}.errors.jsonl")
     partial = tmp_path / f"{out}.partial"
-    kill_when(COMMAND.format(out=out), (partial / "rows-00002.jsonl").exists, tmp_path)
+    kill_when(COMMAND.format(out=out), (partial / "shard-00002.jsonl").exists, tmp_path)
     assert not out.exists()
     scorer = FakeScorer()
     resumed = tag_job(scorer, "in", out, batch_size=3, shard_size=999, all_scores=True, resume=True)
@@ -146,7 +153,7 @@ def test_older_output_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     assert len(lines(out)) == 20
 
 
-@pytest.mark.parametrize("change", ["scorer", "added", "replaced", "all scores"])
+@pytest.mark.parametrize("change", ["scorer", "all scores"])
 def test_resume_refuses_other_settings(tmp_path: Path, change: str) -> None:
     folder, out = make_folder(tmp_path / "in", 20), tmp_path / "t.jsonl"
     interrupted(folder, out)
@@ -154,15 +161,28 @@ def test_resume_refuses_other_settings(tmp_path: Path, change: str) -> None:
     words = "all scores or labels alone"
     if change == "scorer":
         scorer.fingerprint, words = "g", "the classifier or its model"
-    if change == "added":
-        Image.new("RGB", (6, 6)).save(folder / "new.png")
-        words = "the images, the number of images"
-    if change == "replaced":
-        Image.new("RGB", (9, 9)).save(folder / "0" / "0000 ü.png")
-        words = "the images"
     with pytest.raises(InputError, match=f"cannot resume, since these changed .* began: {words}; use"):
         tag_job(scorer, folder, out, resume=True, all_scores=all_scores)
-    assert (tmp_path / "t.jsonl.partial" / "rows-00000.jsonl").exists()  # refusing destroys nothing
+    assert (tmp_path / "t.jsonl.partial" / "shard-00000.jsonl").exists()  # refusing destroys nothing
+
+
+@pytest.mark.parametrize("change", ["added first", "added last", "replaced", "removed"])
+def test_resume_does_again_what_changed_images_touch(tmp_path: Path, change: str) -> None:
+    folder, out = make_folder(tmp_path / "in", 20, bad=(5,)), tmp_path / "t.jsonl"
+    interrupted(folder, out)  # batches of 3, shards of 6: two of four are done
+    new = {"added first": folder / "0" / "0", "added last": folder / "2" / "9", "replaced": folder / "0" / "0009 ü"}
+    if change == "removed":
+        (folder / "0" / "0000 ü.png").unlink()
+    else:
+        Image.new("RGB", (6, 6), (200, 9, 9)).save(new[change].with_name(new[change].name + ".png"))
+    scorer = FakeScorer()
+    summary = tag_job(scorer, folder, out, resume=True)
+    whole = tag_job(FakeScorer(), folder, tmp_path / "w.jsonl", batch_size=3, shard_size=6)
+    assert out.read_bytes() == (tmp_path / "w.jsonl").read_bytes()
+    assert (summary.images, summary.failed) == (whole.images, whole.failed)
+    assert any("done again" in notice for notice in summary.notices) == (change != "added last")
+    done = {"added first": 0, "removed": 0, "replaced": 6, "added last": 12}[change]
+    assert sum(scorer.batches) == whole.tagged - done
 
 
 def test_leftovers_are_replaced_with_a_notice(tmp_path: Path) -> None:
@@ -179,8 +199,8 @@ def test_leftovers_are_replaced_with_a_notice(tmp_path: Path) -> None:
     [
         ("manifest.json", "{"),
         ("manifest.json", "[]"),
-        ("rows-00000.jsonl", '{"path": "x'),
-        ("errors-00000.jsonl", "x\n"),
+        ("shard-00000.jsonl", '{"covers": 6'),
+        ("shard-00000.jsonl", "{}\n"),
     ],
 )
 def test_damaged_leftovers(tmp_path: Path, name: str, content: str) -> None:
@@ -211,6 +231,7 @@ def test_scores_that_are_not_finite_are_an_error_of_that_image(tmp_path: Path) -
 
     folder = make_folder(tmp_path / "in", 6)
     summary = tag_job(Broken(), folder, tmp_path / "t.jsonl", batch_size=3)
+    assert [Path(row["path"]).name[:4] for row in lines(tmp_path / "t.jsonl")] == ["0000", "0001", "0004", "0005"]
     assert (summary.tagged, summary.failed) == (4, 2)
     assert {e["stage"] for e in lines(summary.errors_path)} == {"score"}
 
@@ -232,7 +253,7 @@ def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "d.csv").mkdir()
     for out, message in (
         ("t.xlsx", r"use one of \.csv, \.jsonl, \.parquet"),
-        ("t", "the ending says how to write"),
+        ("t.d", "the ending says how to write"),
         ("no/t.csv", "no does not exist"),
         ("d.csv", "a folder"),
     ):

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -15,7 +16,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from piaa.errors import PiaaError
+from piaa.errors import InterruptedRun, PiaaError
+
+INCOMPLETE = 3
+"""Exit code of a run that is finished, with images that failed."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +48,7 @@ def set_loudness(quiet: bool, verbose: bool) -> None:
     """
     if quiet and verbose:
         raise PiaaError("--quiet and --verbose contradict each other; give one of them")
-    console.quiet = quiet
+    console.quiet, errors.quiet = quiet, False
     warnings.showwarning = _show_warning
     if verbose:
         from rich.logging import RichHandler
@@ -81,17 +85,20 @@ def show_note(text: str) -> None:
 
 
 def shows_errors(command: F) -> F:
-    """A command whose `PiaaError`s are shown as one message, with exit code 1."""
+    """A command whose `PiaaError`s are shown as one message, with exit code 1, or 128 + n where signal n ended it."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
+        except InterruptedRun as error:
+            errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(128 + error.signal) from None
         except PiaaError as error:
             show_error(str(error))
             raise typer.Exit(1) from error
         except KeyboardInterrupt:
-            console.print("interrupted; what was finished is kept, --resume goes on from there")
+            errors.print("interrupted")
             raise typer.Exit(130) from None
 
     return wrapped  # type: ignore[return-value]
@@ -102,7 +109,13 @@ def show_notices(summary: Any) -> None:
     for notice in summary.notices:
         show_note(notice)
     if summary.failed:
-        show_note(f"{summary.failed} images could not be used: see {summary.errors_path}")
+        where = f": see {summary.errors_path}" if summary.errors_path else ""
+        show_note(f"{summary.failed} images could not be used{where}")
+    if summary.skipped_endings:
+        from piaa.inputs.formats import skipped_text
+
+        for line in skipped_text(Counter(summary.skipped_endings)):
+            show_note(line)
 
 
 def show_weights(model: Any) -> None:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from piaa.cli import options
 from piaa.cli.console import (
+    INCOMPLETE,
     console,
     is_verbose,
-    progress_bars,
     show_note,
     show_notices,
     show_weights,
     shows_errors,
 )
+from piaa.cli.watching import watching
+from piaa.errors import InputError
+
+if TYPE_CHECKING:
+    from piaa.engine import Learner
+    from piaa.jobs.evidence import Keeper
+    from piaa.recognizer import Recognizer
 
 MOST_NAMED = 5
 """Classes that a note names; --verbose names all of them."""
@@ -24,9 +31,9 @@ MOST_NAMED = 5
 
 @shows_errors
 def fit(
-    images: Annotated[str, typer.Argument(help="Folder (nested), file or glob of unlabelled images.")],
     labels: options.LabelFile,
     out: Annotated[Path, typer.Option(help="The classifier file to write, such as animals.piaa.")],
+    images: options.Images = None,
     model: options.Model = "embedded",
     pretrained: options.Pretrained = None,
     front_end: options.FrontEnd = None,
@@ -46,45 +53,71 @@ def fit(
     engine: options.EngineName = None,
     batch_size: options.BatchSize = 0,
     workers: options.Workers = 2,
+    list_file: options.ListFile = None,
+    frames: options.Frames = 0,
+    max_pixels: options.MaxPixels = None,
     resume: options.Resume = False,
+    shard: options.Shard = None,
+    keep_evidence: Annotated[
+        Path | None, typer.Option(help="Also write what was learnt so far to this .evidence file, to add images later.")
+    ] = None,
+    update: Annotated[
+        Path | None, typer.Option(help="An .evidence file: learn from the images it does not cover, and from it.")
+    ] = None,
     strict: options.Strict = False,
+    max_errors: options.MaxErrors = None,
+    save_every: options.SaveEvery = None,
+    log_json: options.LogJson = False,
+    metrics_file: options.MetricsFile = None,
 ) -> None:
     """Learn a classifier from unlabelled images and class names (PVCL)."""
-    from piaa.jobs import fit_job
+    from piaa.inputs.sources import read_arguments
+    from piaa.jobs import fit_job, parse_max_errors, parse_share
+    from piaa.jobs.fit import CHECKPOINT_EVERY
+    from piaa.methods import MethodLearner
     from piaa.recognizer import Recognizer
     from piaa.vocabulary.labels import read_labels
 
-    recognizer = Recognizer(
-        read_labels(labels),
-        model=model,
-        pretrained=pretrained,
-        front_end=front_end,
-        recipe=recipe,
-        method=options.parse_method(method, compound_prompts),
-        templates=templates,
-        quality=quality,
-        **({} if precision_target is None else {"threshold_rule": f"precision:{precision_target:g}"}),
-        image_size=options.parse_size(image_size),
-        resize=resize,
-        device=device,
-        precision=precision,
-        engine=engine,
-        batch_size=batch_size,
-        workers=workers,
-    )
-    learner = recognizer.learner()
-    show_weights(learner.setup.model)
-    with progress_bars() as stage:
+    limit, share = options.usage(parse_max_errors, max_errors), options.usage(parse_share, shard)
+    kept = check_evidence(out, keep_evidence, update, share.count)
+    source = read_arguments(images, list_file, max_pixels=max_pixels, frames=frames)
+    with watching("learning", "fit", out, log_json, metrics_file) as watch:
+        recognizer = Recognizer(
+            read_labels(labels),
+            model=model,
+            pretrained=pretrained,
+            front_end=front_end,
+            recipe=recipe,
+            method=options.parse_method(method, compound_prompts),
+            templates=templates,
+            quality=quality,
+            **({} if precision_target is None else {"threshold_rule": f"precision:{precision_target:g}"}),
+            image_size=options.parse_size(image_size),
+            resize=resize,
+            device=device,
+            precision=precision,
+            engine=engine,
+            batch_size=batch_size,
+            workers=workers,
+        )
+        learner = recognizer.learner()
+        if isinstance(learner, MethodLearner) and (kept or share.count > 1):
+            raise InputError(f"--method {method} keeps no evidence: leave --shard, --keep-evidence and --update out")
+        show_weights(learner.setup.model)
         summary = fit_job(
             learner,
-            images,
+            source,
             out=out,
             resume=resume,
             strict=strict,
+            max_errors=limit,
+            checkpoint_every=save_every or CHECKPOINT_EVERY,
             batch_size=learner.setup.decoded_together,
             workers=workers,
-            progress=stage("learning"),
-            finish=lambda: recognizer.adopt(learner).save(out),
+            finish=None if kept == out else lambda: recognizer.adopt(learner).save(out),
+            share=share,
+            keep=None if isinstance(learner, MethodLearner) else keeper(recognizer, learner, kept, update),
+            **watch.options(),
         )
     show_notices(summary)
     console.print(
@@ -92,10 +125,44 @@ def fit(
         markup=False,
         highlight=False,
     )
-    report = recognizer.classifier_.report
-    show_classes("keep their text prototype, since no patches were found for them", report["fallbacks"])
-    show_classes("have no threshold of their own", report["threshold_notes"])
-    show_quality(report, recognizer.classifier_.label_names)
+    if kept != out:
+        report = recognizer.classifier_.report
+        show_classes("keep their text prototype, since no patches were found for them", report["fallbacks"])
+        show_classes("have no threshold of their own", report["threshold_notes"])
+        show_quality(report, recognizer.classifier_.label_names)
+    if summary.failed:
+        raise typer.Exit(INCOMPLETE)
+
+
+def check_evidence(out: Path, keep: Path | None, update: Path | None, shards: int) -> Path | None:
+    """The evidence file to write, if any; it is the output itself where that is asked for.
+
+    Raises:
+        InputError: what was asked for does not go together, or could not be written.
+    """
+    from piaa.files import check_place
+    from piaa.jobs.evidence import ENDING
+
+    kept = out if out.suffix == ENDING else keep
+    if shards > 1 and out.suffix != ENDING:
+        raise InputError(f"{out}: a shard leaves evidence, no classifier: name an output that ends in {ENDING}")
+    if shards > 1 and update:
+        raise InputError("--update and --shard do not go together: update the merged evidence")
+    if kept and kept.suffix != ENDING:
+        raise InputError(f"{kept}: evidence is kept in a file that ends in {ENDING}")
+    if kept:
+        check_place(kept)
+    return kept or update  # more evidence takes the place of the older
+
+
+def keeper(recognizer: Recognizer, learner: Learner, kept: Path | None, update: Path | None) -> Keeper | None:
+    """What keeps the evidence, where that is asked for."""
+    from piaa.jobs.evidence import keeper_of
+    from piaa.vocabulary.prototypes import resolve_templates
+
+    if kept is None:
+        return None
+    return keeper_of(learner, kept, resolve_templates(recognizer.templates), recognizer.threshold_rule, update)
 
 
 def show_quality(report: dict[str, Any], names: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from piaa.cli.console import show_weights
 
 if TYPE_CHECKING:
-    from piaa.jobs.tag import TagScorer
+    from piaa.jobs.rows import TagScorer
     from piaa.recognizer import Recognizer
 
 

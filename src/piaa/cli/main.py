@@ -24,6 +24,7 @@ from piaa.cli import (
     explain,
     fit,
     hub,
+    merge,
     models,
     reproduce,
     search,
@@ -67,6 +68,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., Any]] = {
     "fit": fit.fit,
     "tag": tag.tag,
+    "merge": merge.merge,
     "eval": evaluate.evaluate,
     "compare": compare.compare,
     "app": app_command.app,

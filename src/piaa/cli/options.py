@@ -6,13 +6,18 @@ importing those tables would make `piaa --help` wait for torch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from piaa.errors import InputError
+
 if TYPE_CHECKING:
     from piaa.baselines import Method as AnyMethod
+
+T = TypeVar("T")
 
 Images = Annotated[
     list[str] | None,
@@ -120,6 +125,28 @@ BatchSize = Annotated[
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Threads that decode images.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where a killed run was.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be read.")]
+MaxErrors = Annotated[
+    str | None,
+    typer.Option("--max-errors", help="Stop once more images failed than this: a number, or a share such as 2%."),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option("--shard", help="Which part of the work to do, such as 2/8; 'piaa merge' puts the parts together."),
+]
+LogJson = Annotated[
+    bool, typer.Option("--log-json", help="Events as JSON lines on standard error: started, shard, error, finished.")
+]
+MetricsFile = Annotated[
+    Path | None, typer.Option("--metrics-file", help="Keep numbers for Prometheus in this .prom file while it runs.")
+]
+SaveEvery = Annotated[
+    int | None,
+    typer.Option(
+        "--save-every",
+        min=1,
+        help="Images after which finished work is saved, what a kill can cost; else 512 (tag), 2048 (fit).",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of the scenes; other seeds draw other ones.")]
 JsonOut = Annotated[Path | None, typer.Option("--out", help="Write all numbers to this JSON file.")]
 ApRule = Annotated[
@@ -129,6 +156,14 @@ ApRule = Annotated[
         help="How AP is taken: torchmetrics (as published), voc2007 (11 points) or voc2010 (monotone area).",
     ),
 ]
+
+
+def usage(parse: Callable[[str | None], T], text: str | None) -> T:
+    """What an option was given, understood; where it cannot be, the command line is wrong (exit code 2)."""
+    try:
+        return parse(text)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def parse_size(text: str | None) -> int | str | None:

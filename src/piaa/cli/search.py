@@ -121,7 +121,7 @@ def _by_text(
             items,
             setup,
             save=lambda it: it.save(place),
-            on_error=log.add,
+            on_error=lambda error: log.take([{"path": error.path, "reason": error.reason, "stage": "read"}]),
             workers=workers,
             progress=_begun_late(stage, "indexing"),
         )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from piaa.cli import options
-from piaa.cli.console import console, progress_bars, show_notices, shows_errors
+from piaa.cli.console import INCOMPLETE, console, show_notices, shows_errors
 from piaa.cli.loading import load_recognizer, with_head
+from piaa.cli.watching import Watch, watching
 from piaa.errors import InputError
+
+STDOUT = Path("-")
 
 
 def parse_thresholds(values: list[str]) -> dict[str, float]:
@@ -33,11 +37,31 @@ def parse_thresholds(values: list[str]) -> dict[str, float]:
 
 @shows_errors
 def tag(
-    images: Annotated[str, typer.Argument(help="Folder (nested), file or glob of images.")],
     classifier: options.ClassifierFile,
-    out: Annotated[Path, typer.Option(help="The file to write: .jsonl, .csv or .parquet.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The file to write: .jsonl, .csv or .parquet; a name without an ending for a folder of Parquet "
+            "parts; - for JSON lines on standard output."
+        ),
+    ],
+    images: options.Images = None,
     threshold: Annotated[list[str] | None, typer.Option(help="NAME=0.7: another threshold for a class.")] = None,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the scores of all classes too.")] = False,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="Write each image's [CLS] embedding too (folder of parts).")
+    ] = False,
+    partition: Annotated[
+        str, typer.Option(help="Hive-partition the parts: 'folder' of the image, or a fixed KEY=VALUE.")
+    ] = "",
+    update: Annotated[
+        bool, typer.Option("--update", help="Tag only what is new or changed in a folder of parts; mark what is gone.")
+    ] = False,
+    content_hash: Annotated[
+        bool, typer.Option("--content-hash", help="Keep a hash of each file: a new date alone is then no change.")
+    ] = False,
+    csv_separator: Annotated[str, typer.Option(help="Between the cells of a .csv; 'tab' for a tab.")] = ",",
+    bom: Annotated[bool, typer.Option("--bom", help="Begin a .csv with a byte order mark, for Excel.")] = False,
     gallery: Annotated[
         Path | None, typer.Option(help="Also write a page with thumbnails and labels to this .html.")
     ] = None,
@@ -50,41 +74,74 @@ def tag(
     engine: options.EngineName = None,
     batch_size: options.BatchSize = 0,
     workers: options.Workers = 2,
+    list_file: options.ListFile = None,
+    frames: options.Frames = 0,
+    max_pixels: options.MaxPixels = None,
     resume: options.Resume = False,
+    shard: options.Shard = None,
     strict: options.Strict = False,
+    max_errors: options.MaxErrors = None,
+    save_every: options.SaveEvery = None,
+    log_json: options.LogJson = False,
+    metrics_file: options.MetricsFile = None,
 ) -> None:
     """Give images their labels with a learnt classifier (PAA). A score of 0.5 is the class's threshold."""
-    from piaa.jobs import tag_job
+    from piaa.inputs.sources import read_arguments
+    from piaa.jobs import Layout, parse_max_errors, parse_share
 
+    share, limit = options.usage(parse_share, shard), options.usage(parse_max_errors, max_errors)
+    separator = "\t" if csv_separator == "tab" else csv_separator
+    layout = Layout(all_scores, embeddings, content_hash, partition, separator, bom)
     if gallery:
         check_gallery(gallery)
-    recognizer = load_recognizer(
-        classifier,
-        model=model,
-        pretrained=pretrained,
-        device=device,
-        engine=engine,
-        batch_size=batch_size,
-        workers=workers,
-    )
-    recognizer.set_thresholds(parse_thresholds(threshold or []))
-    scorer = with_head(recognizer, head, threshold)
-    with progress_bars() as stage:
-        summary = tag_job(
-            scorer,
-            images,
-            out=out,
-            resume=resume,
-            strict=strict,
-            batch_size=recognizer.scorer().setup.decoded_together,
+    source = read_arguments(images, list_file, max_pixels=max_pixels, frames=frames)
+    with watching("tagging", "tag", out, log_json, metrics_file) as watch:
+        recognizer = load_recognizer(
+            classifier,
+            model=model,
+            pretrained=pretrained,
+            device=device,
+            engine=engine,
+            batch_size=batch_size,
             workers=workers,
-            all_scores=all_scores,
-            progress=stage("tagging"),
         )
+        recognizer.set_thresholds(parse_thresholds(threshold or []))
+        scorer = with_head(recognizer, head, threshold)
+        given: dict[str, Any] = {"strict": strict, "max_errors": limit, "workers": workers}
+        if out == STDOUT:
+            if resume or update or share.count > 1 or layout != Layout(all_scores):
+                raise InputError(
+                    "--out -: a stream of JSON lines cannot be resumed, updated, cut or laid out otherwise"
+                )
+            summary = to_stdout(scorer, source, watch, all_scores=all_scores, **given)
+        else:
+            given |= {"resume": resume, "update": update, "share": share, "layout": layout}
+            summary = to_file(scorer, source, out, watch, save_every, **given)
     show_notices(summary)
-    console.print(f"tagged {summary.tagged} images in {summary.seconds:.1f} s -> {out}", markup=False, highlight=False)
+    extra = f", {summary.kept} kept, {summary.gone} gone" if update else ""
+    text = f"tagged {summary.tagged} images in {summary.seconds:.1f} s{extra} -> {out}"
+    console.print(text, markup=False, highlight=False)
     if gallery:
         show_gallery(out, gallery)
+    if summary.failed:
+        raise typer.Exit(INCOMPLETE)
+
+
+def to_file(scorer: Any, source: Any, out: Path, watch: Watch, save_every: int | None, **given: Any) -> Any:
+    """Tag to a file or a folder; the summary."""
+    from piaa.jobs import tag_job
+    from piaa.jobs.tag import SHARD_SIZE
+
+    given |= {"batch_size": scorer.setup.decoded_together, "shard_size": save_every or SHARD_SIZE}
+    return tag_job(scorer, source, out=out, **given, **watch.options())
+
+
+def to_stdout(scorer: Any, source: Any, watch: Watch, **given: Any) -> Any:
+    """Tag to standard output; the summary."""
+    from piaa.jobs import tag_stream
+
+    together = scorer.setup.decoded_together
+    return tag_stream(scorer, source, sys.stdout, batch_size=together, **given, **watch.options())
 
 
 def check_gallery(gallery: Path) -> None:

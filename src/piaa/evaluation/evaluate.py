@@ -24,6 +24,10 @@ from piaa.methods import AnyScorer, MethodScorer
 from piaa.vision.encoder import Encoded
 
 CLS_SCALE, TEXT_SCALE = 80.0, 60.0  # of the published baselines' softmaxes: [CLS], text patches
+NONE_NAMED = (
+    "the truth file names none of the images found, or none that can be read; its paths are taken from its own folder, "
+    "or from the folder of images"
+)
 METHODS = ("cls", "text_patch", "text_scaled", "paa", "pvcl", "piaa")
 METHOD_NAMES = {
     "cls": "[CLS] softmax",
@@ -152,6 +156,8 @@ def evaluate(
         InputError: when there are no images, or the truth names none of them.
     """
     items = list(iterate(inputs))
+    if all(_key(truth, item.id, inputs) is None for item in items):  # before the work, not after it
+        raise InputError(NONE_NAMED)
     failed: list[tuple[str, str]] = []
 
     def report(error: ImageError) -> None:
@@ -169,10 +175,7 @@ def evaluate(
     found = [number for number, key in enumerate(keys) if key is not None]
     known = [key for key in keys if key is not None]
     if not found:
-        raise InputError(
-            "the truth file names none of the images found; its paths are taken from its own "
-            "folder, or from the folder of images"
-        )
+        raise InputError(NONE_NAMED)
     main = scorer.method.name if isinstance(scorer, MethodScorer) else PIAA
     kept = _scores(scorer, {name: torch.cat(part)[found] for name, part in parts.items()})
     calibrated, decided = scorer.decide(kept[main])

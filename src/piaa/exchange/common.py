@@ -14,13 +14,26 @@ from PIL import Image
 
 from piaa.errors import ImageError, InputError
 from piaa.exchange.tag_table import TagRow, TagTable
+from piaa.jobs.formats.cells import cell, uncell
+
+__all__ = [
+    "Exported",
+    "Exporter",
+    "Options",
+    "cell",
+    "image_size",
+    "keyword_of",
+    "one_by_one",
+    "plain",
+    "uncell",
+    "unique",
+]
 
 Maps = Callable[[Path, list[str]], dict[str, NDArray[np.float32]]]
 """Heat maps of an image file for some labels: rows x columns, 0..1."""
 
 NAMINGS = ("darktable", "adobe")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -130,16 +143,6 @@ def plain(text: str) -> str:
 def keyword_of(label: str) -> str:
     """A class name as a keyword; `|` separates levels there, so it becomes `/`."""
     return plain(label).replace("|", "/")
-
-
-def cell(text: str) -> str:
-    """A CSV cell that no spreadsheet runs as a formula: a `'` goes before a sign that would begin one."""
-    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
-
-
-def uncell(text: str) -> str:
-    """What `cell` was given."""
-    return text[1:] if text.startswith("'") and text[1:].startswith((*_FORMULA, "'")) else text
 
 
 def unique(names: Iterable[str]) -> list[str]:

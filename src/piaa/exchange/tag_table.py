@@ -1,7 +1,7 @@
-"""The tables that `piaa tag` writes, read back: .jsonl, .csv and .parquet (`piaa.jobs.tables` has the layouts).
+"""The tables that `piaa tag` writes, read back: .jsonl, .csv, .parquet (`piaa.jobs.tables`) and folders of parts.
 
-A first line of JSON without a path, comment lines of a CSV and the metadata of a Parquet file may say where the tags
-come from; whatever is there is kept in `about`.
+Images that failed, and those that are gone, are no rows here. A first line of JSON without a path, comment lines of a
+CSV and the metadata of a Parquet file may say where the tags come from; whatever is there is kept in `about`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from piaa.errors import InputError
+from piaa.jobs.formats.cells import uncell
+from piaa.jobs.manifest import MANIFEST, read_manifest
 
 SCORE = "score:"
 THRESHOLD = 0.5
@@ -64,13 +66,13 @@ class TagTable:
 
 
 def read_tags(path: str | os.PathLike[str]) -> TagTable:
-    """Read a table of tags.
+    """Read a table of tags, or a folder of them.
 
     Raises:
         InputError: no such file, another ending, or something that `piaa tag` does not write; with line or row.
     """
     file = Path(path)
-    reader = _READERS.get(file.suffix.lower())
+    reader = _folder if (file / MANIFEST).exists() else _READERS.get(file.suffix.lower())
     if reader is None:
         raise InputError(f"{file}: a table of tags ends in {', '.join(sorted(_READERS))}")
     try:
@@ -100,7 +102,7 @@ def _jsonl(file: Path) -> _Parsed:
                 raise ValueError(f"line {number}: {error}") from error
             if isinstance(value, dict) and "path" not in value and not rows and not about:
                 about = value
-            else:
+            elif not _failed(value):
                 rows.append(_row(f"line {number}", value))
     return rows, list(rows[0].scores) if rows else [], about
 
@@ -119,36 +121,71 @@ def _csv(file: Path) -> _Parsed:
 def _csv_head(stream: Any) -> tuple[dict[str, Any], csv.DictReader[str]]:
     """A first line `# {...}` about the file, if there is one."""
     first = stream.readline()
+    about = {}
     if first.startswith("#"):
-        return _object(first.lstrip("# ")), csv.DictReader(stream, strict=True)
-    stream.seek(0)
-    return {}, csv.DictReader(stream, strict=True)
+        about, begin = _object(first.lstrip("# ")), stream.tell()
+        first = stream.readline()
+        stream.seek(begin)
+    else:
+        stream.seek(0)
+    other = first.removeprefix("path")[:1]  # the separator follows the first column's name
+    separator = other if first.startswith("path") and other and other in ";|\t" else ","
+    return about, csv.DictReader(stream, strict=True, delimiter=separator)
 
 
 def _csv_row(line: int, cells: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     if None in cells or None in cells.values():
         raise ValueError(f"line {line}: another number of values than the header has")
-    labels = [name for name in cells["labels"].split(";") if name]
+    labels = [name for name in uncell(cells["labels"]).split(";") if name]
     scores = [float(score) for score in cells.get("label_scores", "").split(";") if score]
     if len(labels) != len(scores):
         raise ValueError(f"line {line}: {len(labels)} labels and {len(scores)} scores")
     pairs = [{"label": name, "score": score} for name, score in zip(labels, scores, strict=True)]
-    return {"path": cells["path"], "labels": pairs, "scores": {name: float(cells[SCORE + name]) for name in names}}
+    return {
+        "path": uncell(cells["path"]),
+        "labels": pairs,
+        "scores": {name: float(cells[SCORE + name]) for name in names},
+    }
 
 
 def _parquet(file: Path) -> _Parsed:
     with pq.ParquetFile(file) as content:
         schema = content.schema_arrow
+        about = _object((schema.metadata or {}).get(b"piaa", b"{}").decode())
         names = [column.removeprefix(SCORE) for column in schema.names if column.startswith(SCORE)]
+        if "scores" in schema.names:
+            names = list(about.get("classes", []))
         rows = [row for batch in content.iter_batches() for row in _parquet_rows(batch.to_pylist(), names)]
-        metadata = schema.metadata or {}
-    return rows, names, _object(metadata.get(b"piaa", b"{}").decode())
+    return rows, names, about
 
 
 def _parquet_rows(batch: Iterable[dict[str, Any]], names: Sequence[str]) -> Iterator[TagRow]:
     for value in batch:
-        scores = {name: value[SCORE + name] for name in names}
+        if _failed(value) or value.get("gone"):
+            continue
+        if "scores" in value:
+            scores = dict(zip(names, [_digits(score) for score in value["scores"]], strict=True))
+        else:
+            scores = {name: value[SCORE + name] for name in names}  # before version 1 of the layout
         yield _row(f"row of {value.get('path')!r}", {**value, "scores": scores})
+
+
+def _digits(score: float) -> float:
+    return round(score, 6)  # parts hold all scores in 32 bits
+
+
+def _failed(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value.get("error"))
+
+
+def _folder(folder: Path) -> _Parsed:
+    manifest = read_manifest(folder)
+    rows: list[TagRow] = []
+    names: list[str] = []
+    for part in manifest["parts"]:
+        more, names, _ = _parquet(folder / part["path"])
+        rows += more
+    return rows, names, manifest["about"]
 
 
 _READERS: dict[str, Callable[[Path], _Parsed]] = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}

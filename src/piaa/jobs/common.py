@@ -1,23 +1,22 @@
-"""What both jobs share: the summary, the error log, and the list of a run's images."""
+"""What the jobs share: the summary, the error log, and digests of items."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from piaa.errors import ImageError, InputError
+from piaa.errors import ImageError
 from piaa.files import writing
-from piaa.inputs.items import Item, iterate, list_folder
+from piaa.inputs.items import Item
 
 Progress = Callable[[int, int | None], None]
 """Called with the images dealt with so far, failed ones too, and how many there are (None: not known)."""
 
-Record = dict[str, str]
+Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,9 @@ class Summary:
         seconds: wall time of this call; a resumed job does not count what came before.
         errors_path: the file that names the failed ones; None if there are none.
         notices: what the user should be told (leftovers replaced, resumed from where).
+        kept: of an update: rows that were there already and still hold.
+        gone: of an update: rows whose image is no longer there, marked so.
+        skipped_endings: the skipped files by lower-case ending.
     """
 
     images: int
@@ -41,59 +43,64 @@ class Summary:
     seconds: float
     errors_path: Path | None
     notices: tuple[str, ...] = ()
+    kept: int = 0
+    gone: int = 0
+    skipped_endings: dict[str, int] = field(default_factory=dict)
 
 
 class ErrorLog:
     """Counts failed images and writes a line `{"path", "reason", "stage"}` for each, as they come.
 
-    The file is there if and only if there is an error; one left by an earlier run is removed.
+    The file is there if and only if there is an error; one left by an earlier run is removed. No record is held in
+    memory.
 
     Args:
-        path: the `.errors.jsonl`.
+        path: the `.errors.jsonl`; None writes none.
         strict: raise at the first error, after writing it.
-        earlier: records of a run that is being resumed, written first.
 
     Attributes:
-        count: errors so far, earlier ones included.
-        records: all of them.
-
-    Raises:
-        ImageError: strict, and there is an earlier one.
+        count: errors so far, those of a resumed run included.
     """
 
-    def __init__(self, path: str | os.PathLike[str], strict: bool = False, earlier: Iterable[Record] = ()) -> None:
-        self.path, self.strict = Path(path), strict
-        self.records: list[Record] = []
-        with writing(self.path):
-            self.path.unlink(missing_ok=True)
-        for record in earlier:
-            self._write(record)
-        if strict and self.records:
-            raise ImageError(self.records[0]["path"], self.records[0]["reason"])
+    def __init__(self, path: Path | None, strict: bool = False) -> None:
+        self.path, self.strict, self.count = path, strict, 0
+        if path:
+            with writing(path):
+                path.unlink(missing_ok=True)
 
-    @property
-    def count(self) -> int:
-        """Errors so far."""
-        return len(self.records)
-
-    def add(self, error: ImageError, stage: str = "read") -> None:
+    def add(self, error: ImageError, stage: str = "read") -> Record:
         """Take in one error.
 
         Args:
             error: path and reason.
             stage: `read` (decoding and preprocessing) or `score`.
 
+        Returns:
+            The record that was written.
+
         Raises:
             ImageError: the error itself, if strict.
         """
-        self._write({"path": error.path, "reason": error.reason, "stage": stage})
-        if self.strict:
-            raise error
+        record = {"path": error.path, "reason": error.reason, "stage": stage}
+        self.take([record])
+        return record
 
-    def _write(self, record: Record) -> None:
-        self.records.append(record)
-        with writing(self.path), open(self.path, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+    def take(self, records: Iterable[Record]) -> None:
+        """Take in records, those of a run that is being resumed, say.
+
+        Raises:
+            ImageError: the first of them, if strict.
+        """
+        records = list(records)
+        if not records:
+            return
+        self.count += len(records)
+        if self.path:
+            lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+            with writing(self.path), open(self.path, "a", encoding="utf-8") as stream:
+                stream.writelines(lines)
+        if self.strict:
+            raise ImageError(records[0]["path"], records[0]["reason"])
 
 
 def errors_path(out: Path) -> Path:
@@ -101,37 +108,14 @@ def errors_path(out: Path) -> Path:
     return out.with_name(out.name + ".errors.jsonl")
 
 
-def gather(inputs: Any) -> tuple[list[Item], int]:
-    """All items of the input, undecoded, and how many files of the folder were left out.
-
-    Raises:
-        InputError: see `piaa.inputs.items.iterate`; also for a list with nothing in it.
-    """
-    if isinstance(inputs, str | os.PathLike) and os.path.isdir(inputs):
-        listing = list_folder(inputs)
-        items, skipped = list(listing.items()), sum(listing.skipped.values())
-        if not items:
-            return list(iterate(inputs)), skipped  # raises, with the reason
-        return items, skipped
-    items = list(iterate(inputs))
-    if not items:
-        raise InputError("no images given")
-    return items, 0
-
-
 def digest_of_items(items: Iterable[Item]) -> str:
     """Changes when an image is added, removed, renamed or replaced: ids, sizes and times of change."""
     total = hashlib.sha256()
     for item in items:
-        total.update(repr((item.id, _stamp(item.source))).encode())
+        add_item(total, item)
     return total.hexdigest()
 
 
-def _stamp(source: Any) -> tuple[int, int] | None:
-    if not isinstance(source, Path):
-        return None
-    try:
-        status = source.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
+def add_item(total: Any, item: Item) -> None:
+    """Take an item's id, size and time of change into a hash."""
+    total.update(repr((item.id, item.stamp())).encode("utf-8", "surrogatepass"))

@@ -1,11 +1,12 @@
 """`OUT.partial/`: what a killed run leaves, and what `--resume` goes on from.
 
-    manifest.json         settings of the run; resuming needs the same ones
-    rows-00000.jsonl      a finished shard of rows             (tag)
-    errors-00000.jsonl    what failed in it, written before it (tag)
-    checkpoint.safetensors  the learner's state                (fit)
+    manifest.json           settings of the run; resuming needs the same ones
+    shard-00000.jsonl       what a shard covers, then its rows and what failed in it  (tag)
+    checkpoint.safetensors  the learner's state                                       (fit)
+    errors.jsonl            what failed before the checkpoint                         (fit)
 
-Every file is written aside and moved into place, so what is there is whole.
+Every file but the last is written aside and moved into place, so what is there is whole; of the last, the checkpoint
+says how long it was.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from piaa.errors import InputError
 from piaa.files import whole_file, writing
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 
 log = logging.getLogger("piaa")
 
@@ -60,6 +61,15 @@ class Partial:
                 return [json.loads(line) for line in stream]
         except (OSError, ValueError) as error:
             raise _damaged(self.path, f"{name}: {error}") from error
+
+    def damaged(self, what: str) -> InputError:
+        """The error for something in here that does not fit."""
+        return _damaged(self.path, what)
+
+    def notice(self, text: str) -> None:
+        """Something that the user should be told, once."""
+        if text not in self.notices:
+            _notice(self.notices, text)
 
     def has(self, name: str) -> bool:
         """Whether that file is there, and so whole."""

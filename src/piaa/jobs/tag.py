@@ -1,79 +1,48 @@
-"""Tag a folder: shard by shard, resumable, the output whole or not there."""
+"""Tag a collection: shard by shard, resumable, the output whole or not there."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from PIL import Image
-from torch import Tensor
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
 
 from piaa.errors import ImageError
-from piaa.files import whole_file
-from piaa.inputs.items import Batch, Item, batches
-from piaa.jobs.common import (
-    ErrorLog,
-    Progress,
-    Record,
-    Summary,
-    digest_of_items,
-    errors_path,
-    gather,
-)
-from piaa.jobs.formats import Row
+from piaa.inputs.items import Item, batches
+from piaa.jobs.common import ErrorLog, Progress, Record, Summary, errors_path
+from piaa.jobs.layout import Layout, Watched, facts_of
+from piaa.jobs.limits import ErrorLimit
+from piaa.jobs.lock import locked
+from piaa.jobs.manifest import now
+from piaa.jobs.output import Output, check_plan, check_space, open_output
 from piaa.jobs.partial import Partial, open_partial
-from piaa.jobs.tables import check_output, write_table
+from piaa.jobs.rows import TagScorer, check_scorer, rows_of_batch
+from piaa.jobs.run import Listener, Rules, Run
+from piaa.jobs.shards import Share, check_shard_size, is_error, read_head, read_records, write_shard
+from piaa.jobs.signals import Stop
+from piaa.jobs.source import Opened, open_items
+from piaa.jobs.tables import check_output
 
 SHARD_SIZE = 512
-DIGITS = 6  # of a score in the output
-
-
-class TagScorer(Protocol):
-    """What `tag_job` needs of a scorer; `piaa.engine.Scorer` is one.
-
-    Attributes:
-        label_names: C classes.
-        fingerprint: changes with anything that changes a score or a decision.
-    """
-
-    label_names: list[str]
-    fingerprint: str
-
-    def preprocess(self, image: Image.Image, /) -> Tensor:
-        """PIL RGB to 3 x H x W."""
-        ...
-
-    def score(self, images: Tensor) -> Tensor:
-        """N x 3 x H x W to N x C."""
-        ...
-
-    def decide(self, scores: Tensor) -> tuple[Any, Any]:
-        """Calibrated scores N x C and which labels each image has, N x C bool; arrays or tensors."""
-        ...
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Tagging:
     """One call of `tag_job`, so that its steps need not pass everything on."""
 
     scorer: TagScorer
-    items: list[Item]
+    run: Run
     partial: Partial
-    log: ErrorLog
     batch_size: int
     workers: int
-    all_scores: bool
-    progress: Progress | None
+    layout: Layout
+    share: Share
+    facts: bool
 
-    @property
-    def shards(self) -> list[range]:
-        size = int(self.partial.values["shard_size"])
-        return [range(at, min(at + size, len(self.items))) for at in range(0, len(self.items), size)]
+    def watched(self, items: list[Item]) -> list[Item]:
+        """The items, which remember what a part says of their files."""
+        return [Watched(item, self.layout.content_hash) for item in items] if self.facts else items
 
 
 def tag_job(
@@ -83,11 +52,17 @@ def tag_job(
     *,
     resume: bool = False,
     strict: bool = False,
+    max_errors: ErrorLimit | None = None,
     batch_size: int = 64,
     workers: int = 2,
     all_scores: bool = False,
     progress: Progress | None = None,
+    listen: Listener | None = None,
+    stop: Stop | None = None,
     shard_size: int = SHARD_SIZE,
+    layout: Layout | None = None,
+    share: Share | None = None,
+    update: bool = False,
 ) -> Summary:
     """Score images, decide their labels, and write a row for each (`piaa.jobs.tables` has the layouts).
 
@@ -96,103 +71,154 @@ def tag_job(
 
     Args:
         scorer: see `TagScorer`.
-        inputs: see `piaa.inputs.items.iterate`; meant for files, since the list of items is held.
-        out: the output, ending in .jsonl, .csv or .parquet.
-        resume: go on from `OUT.partial/`; the output has the same bytes as one of an uninterrupted run.
+        inputs: see `piaa.inputs.items.iterate`; drawn shard by shard, never held as a whole.
+        out: the output, ending in .jsonl, .csv or .parquet; without an ending, a folder of Parquet parts.
+        resume: go on from `OUT.partial/`; the output has the same bytes as one of an uninterrupted run. Shards
+            whose images changed are done again.
         strict: stop at the first image that fails.
-        batch_size: images that go through the model together.
+        max_errors: stop once more than these failed.
+        batch_size: images that go through the model together; a resumed run keeps its own.
         workers: threads that decode.
         all_scores: write the calibrated score of every class too.
         progress: see `Progress`.
+        listen: see `piaa.jobs.run.Listener`.
+        stop: a wish to stop; the batch in hand is finished and kept.
         shard_size: images whose rows are kept together; what a kill can cost. A resumed run keeps its own.
+        layout: how the output is laid out; instead of `all_scores`, which it has too.
+        share: which of several machines this is; a folder of parts only, to be merged with the others'.
+        update: tag only what is new or changed since the output was written, a folder of parts.
 
     Raises:
-        InputError: inputs or output unusable, or nothing that can be resumed.
+        InputError: inputs or output unusable, another run at work on the output, nothing that can be resumed, too
+            many errors, or not one image that could be tagged; the output is as it was before.
         ImageError: if strict.
+        InterruptedRun: if it was asked to stop.
     """
-    begin = time.perf_counter()
     out = check_output(out, scorer.label_names)
-    items, skipped = gather(inputs)
-    settings = {
-        "the classifier or its model": scorer.fingerprint,
-        "the images": digest_of_items(items),
-        "the number of images": len(items),
-        "all scores or labels alone": all_scores,
-    }
-    partial = open_partial(out, settings, {"shard_size": max(1, shard_size)}, resume)
-    done = [name for name in _shard_names("errors", partial, len(items)) if partial.has(_rows_of(name))]
-    earlier = [record for name in done for record in partial.read_lines(name)]
-    log = ErrorLog(errors_path(out), strict, earlier)
-    run = _Run(scorer, items, partial, log, batch_size, workers, all_scores, progress)
-    for number, indices in enumerate(run.shards):
-        if not partial.has(f"rows-{number:05d}.jsonl"):
-            _do_shard(run, number, indices)
-        _report(run, indices.stop)
-    _assemble(run, out)
-    seconds = time.perf_counter() - begin
-    where = log.path if log.count else None
-    tagged = len(items) - log.count
-    return Summary(len(items), tagged, log.count, skipped, seconds, where, tuple(partial.notices))
+    layout, share = layout or Layout(all_scores=all_scores), share or Share()
+    check_plan(out, layout, share, update)
+    check_scorer(scorer, layout)
+    rules = Rules(strict, max_errors, progress, listen, stop)
+    with locked(out) as lock:
+        output = open_output(scorer, out, layout, share, update)
+        source = output.only_new(open_items(inputs))
+        check_space(out, source.total, layout, len(scorer.label_names))
+        settings = {
+            "the classifier or its model": scorer.fingerprint,
+            "all scores or labels alone": layout.all_scores,
+            "the columns": {**layout.of_rows(), "all_scores": None},
+            "the shard": str(share),
+            "the output that is updated": output.base,
+        }
+        values = {"shard_size": max(1, shard_size), "batch_size": batch_size, "begun": now(), "run": uuid4().hex}
+        partial = open_partial(out, settings, values, resume)
+        run = Run("tag", out, rules, lock, ErrorLog(errors_path(out), strict), source)
+        size = int(partial.values["batch_size"])
+        tagging = _Tagging(scorer, run, partial, size, workers, layout, share, output.is_folder)
+        run.tell("started", total=source.total, resumed=resume, run=partial.values["run"])
+        numbers = _do_shards(tagging, source, check_shard_size(partial.values))
+        _finish(tagging, output, numbers)
+        notices = (*lock.notices, *output.notices, *partial.notices)
+    summary = summary_of(run, source, notices)
+    return replace(summary, kept=output.kept, gone=output.gone)
 
 
-def _do_shard(run: _Run, number: int, indices: range) -> None:
-    """Batches begin anew with each shard, so that they are the same in a resumed run."""
-    failed: list[Record] = []
-
-    def fail(error: ImageError, stage: str = "read") -> None:
-        run.log.add(error, stage)
-        failed.append(run.log.records[-1])
-
-    rows: list[Row] = []
-    items = run.items[indices.start : indices.stop]
-    for batch in batches(items, run.scorer.preprocess, run.batch_size, run.workers, fail, start=indices.start):
-        for index, row in zip(batch.indices, _rows(run, batch), strict=True):
-            if row is None:
-                fail(ImageError(run.items[index].id, "its scores are not finite"), "score")
-            else:
-                rows.append(row)
-        _report(run, batch.indices[-1] + 1)
-    run.partial.write_lines(f"errors-{number:05d}.jsonl", failed)
-    run.partial.write_lines(f"rows-{number:05d}.jsonl", rows)
+def summary_of(run: Run, source: Opened, notices: Sequence[str]) -> Summary:
+    """What became of a run, told to the listener too."""
+    run.tell("finished", **run.counts())
+    where = run.log.path if run.log.count else None
+    skipped = dict(source.skipped)
+    done = run.own - run.log.count
+    return Summary(
+        run.own,
+        done,
+        run.log.count,
+        sum(skipped.values()),
+        run.seconds,
+        where,
+        tuple(notices),
+        skipped_endings=skipped,
+    )
 
 
-def _rows(run: _Run, batch: Batch) -> Iterator[Row | None]:
-    """A row for each image of the batch, or None where the model gave no usable scores."""
-    scores = run.scorer.score(batch.images)
-    calibrated, mask = (np.asarray(values) for values in run.scorer.decide(scores))
-    usable = np.isfinite(np.asarray(scores.detach().cpu().float())).all(1) & np.isfinite(calibrated).all(1)
-    for index, name in enumerate(batch.ids):
-        values = [round(float(value), DIGITS) for value in calibrated[index]]
-        yield _row(run, name, values, mask[index]) if usable[index] else None
+def _do_shards(tagging: _Tagging, source: Opened, size: int) -> list[int]:
+    """All shards, those that are done already too; their numbers."""
+    run, start, number = tagging.run, 0, 0
+    own: list[int] = []
+    while items := source.take(size):
+        for item in items:
+            run.list(item)
+        if tagging.share.owns(number):
+            run.own += len(items)
+            own.append(number)
+            _do_shard(tagging, number, start, tagging.watched(items))
+            run.tell("shard", number=number, **run.counts())
+        start, number = start + len(items), number + 1
+        if run.step(start) and (run.total is None or start < run.total):
+            raise run.stopped()
+    return own
 
 
-def _row(run: _Run, name: str, values: Sequence[float], mask: Any) -> Row:
-    names = run.scorer.label_names
-    present = [int(c) for c in np.flatnonzero(mask)]
-    chosen = sorted(present, key=lambda c: -values[c])  # stable: ties in the order of the classes
-    row: Row = {"path": name, "labels": [{"label": names[c], "score": values[c]} for c in chosen]}
-    if run.all_scores:
-        row["scores"] = dict(zip(names, values, strict=True))
-    return row
+def _do_shard(tagging: _Tagging, number: int, start: int, items: list[Item]) -> None:
+    """Batches begin anew where a run was stopped between them, so that they are the same in a resumed run."""
+    run, scorer = tagging.run, tagging.scorer
+    consumed, records = _kept(tagging, number, items)
+    if consumed == len(items):
+        return
+    found: list[tuple[int, Record]] = list(enumerate(records))  # by position in the shard; kept ones come first
+    seek = consumed
+
+    def fail(error: ImageError) -> None:
+        nonlocal seek
+        seek = next((at for at in range(seek, len(items)) if items[at].id == error.path), seek)
+        found.append((seek, described(seek, run.fail(error))))
+        seek += 1
+
+    def described(at: int, record: Record) -> Record:
+        return {**record, **facts_of(items[at])} if tagging.facts else record
+
+    todo, first = items[consumed:], start + consumed
+    for batch in batches(todo, scorer.preprocess, tagging.batch_size, tagging.workers, fail, start=first):
+        for index, row in zip(batch.indices, rows_of_batch(scorer, batch, tagging.layout), strict=True):
+            at = index - start
+            failed = ImageError(items[at].id, "its scores are not finite")
+            found.append((at, described(at, run.fail(failed, "score") if row is None else row)))
+        covers = batch.indices[-1] + 1 - start
+        if run.step(start + covers) and covers < len(items):
+            write_shard(tagging.partial, number, items, covers, _in_order(found))
+            raise run.stopped()
+    write_shard(tagging.partial, number, items, len(items), _in_order(found))
 
 
-def _assemble(run: _Run, out: Path) -> None:
-    names = _shard_names("rows", run.partial, len(run.items))
-    shards = (run.partial.read_lines(name) for name in names)
-    columns = run.scorer.label_names if run.all_scores else []
-    with whole_file(out) as aside:
-        write_table(aside, out.suffix, shards, columns)
-    run.partial.remove()
+def _in_order(found: list[tuple[int, Record]]) -> list[Record]:
+    return [record for _, record in sorted(found, key=lambda pair: pair[0])]
 
 
-def _shard_names(kind: str, partial: Partial, items: int) -> list[str]:
-    return [f"{kind}-{number:05d}.jsonl" for number in range(-(-items // int(partial.values["shard_size"])))]
+def _kept(tagging: _Tagging, number: int, items: list[Item]) -> tuple[int, list[Record]]:
+    """How many items of the shard an earlier run dealt with, and, where that is not all of them, their records."""
+    head = read_head(tagging.partial, number)
+    if head is None:
+        return 0, []
+    if not head.fits(items):
+        tagging.partial.notice(
+            "images were added, removed or replaced since the unfinished run began; what they touch is done again"
+        )
+        return 0, []
+    whole = head.covers == len(items)
+    records = read_records(tagging.partial, number) if head.failed or not whole else []
+    tagging.run.log.take({name: r[name] for name in ("path", "reason", "stage")} for r in records if is_error(r))
+    return head.covers, [] if whole else records
 
 
-def _rows_of(errors: str) -> str:
-    return errors.replace("errors", "rows", 1)
-
-
-def _report(run: _Run, done: int) -> None:
-    if run.progress:
-        run.progress(done, len(run.items))
+def _finish(tagging: _Tagging, output: Output, numbers: list[int]) -> None:
+    """Assemble the output, unless nothing came of the run."""
+    run, partial = tagging.run, tagging.partial
+    output.drawn()
+    try:
+        run.close(kept=output.kept, shard=tagging.share.count > 1)
+    except Exception:
+        if run.log.count >= run.own:  # what made all of them fail may be mended: nothing of it is to be kept
+            partial.remove()
+        raise
+    output.write(partial, numbers, run.listed.hexdigest())
+    partial.remove()

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from piaa.jobs.tag import DIGITS
+from piaa.jobs.rows import DIGITS
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.report.explain import heat_map, overlay
 from piaa.serve.batcher import Outcome, Scored

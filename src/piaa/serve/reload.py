@@ -84,6 +84,10 @@ class Loader:
         """
         recognizer = Recognizer.load(path, **self.options)  # type: ignore[arg-type]
         scorer = recognizer.scorer()
+        if not isinstance(scorer, Scorer):
+            raise ClassifierError(
+                f"{path}: the service runs classifiers of PIAA, and this one is of {scorer.method.name}"
+            )
         recognizer.thresholds_  # noqa: B018 (raises where there are none)
         height, width = scorer.preprocess.image_size
         if not bool(torch.isfinite(scorer.score(torch.zeros(1, 3, height, width))).all()):

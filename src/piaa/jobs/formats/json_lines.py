@@ -1,4 +1,4 @@
-"""`.jsonl`: one JSON object a line."""
+"""`.jsonl`: one JSON object a line, the first one about the file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from piaa.jobs.formats import Shards
+from piaa.jobs.formats import Row, Shards, Style
 
 
-def write(path: Path, shards: Shards, score_columns: Sequence[str]) -> None:
+def write(path: Path, shards: Shards, score_columns: Sequence[str], style: Style) -> None:
     """Write all rows."""
     with open(path, "w", encoding="utf-8", newline="\n") as stream:
+        if style.about:
+            stream.write(line(style.about))
         for rows in shards:
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            stream.writelines(map(line, rows))
+
+
+def line(value: Row) -> str:
+    """One line."""
+    return json.dumps(value, ensure_ascii=False) + "\n"

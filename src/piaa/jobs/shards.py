@@ -1,0 +1,126 @@
+"""A shard of a tagging run as a file: what it covers, then a record of each of its images.
+
+The head is `{"covers", "digest", "whole", "failed"}`: how many items from the shard's first one on, a digest of their
+ids, sizes and times of change, whether these are all of the shard, and how many of them failed. A record is a row, or
+`{"path", "reason", "stage"}` of an image that failed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from piaa.errors import InputError
+from piaa.inputs.items import Item
+from piaa.jobs.common import Record, digest_of_items
+from piaa.jobs.partial import Partial
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which shards of a run are this machine's: `index` of `count`, from 1."""
+
+    index: int = 1
+    count: int = 1
+
+    def owns(self, number: int) -> bool:
+        """Whether the shard of that number, from 0, is ours."""
+        return number % self.count == self.index - 1
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+def parse_share(text: str | None) -> Share:
+    """What `--shard` was given, such as `2/8`.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if text is None:
+        return Share()
+    index, slash, count = text.partition("/")
+    if slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
+        return Share(int(index), int(count))
+    raise InputError(f"--shard {text}: give which of how many, from 1, such as 2/8")
+
+
+@dataclass(frozen=True)
+class Head:
+    """See the head of this file."""
+
+    covers: int
+    digest: str
+    whole: bool
+    failed: int
+
+    def fits(self, items: Sequence[Item]) -> bool:
+        """Whether it still says what these items, all those of the shard, would give."""
+        if self.covers > len(items) or (self.whole and self.covers < len(items)):
+            return False
+        return self.digest == digest_of_items(items[: self.covers])
+
+
+def shard_name(number: int) -> str:
+    """Name of a shard's file."""
+    return f"shard-{number:05d}.jsonl"
+
+
+def is_error(record: Record) -> bool:
+    """Whether a record is of an image that failed."""
+    return "reason" in record
+
+
+def write_shard(partial: Partial, number: int, items: Sequence[Item], covers: int, records: Sequence[Record]) -> None:
+    """Keep the records of the first `covers` of the items."""
+    failed = sum(map(is_error, records))
+    head = Head(covers, digest_of_items(items[:covers]), covers == len(items), failed)
+    partial.write_lines(shard_name(number), [asdict(head), *records])
+
+
+def read_head(partial: Partial, number: int) -> Head | None:
+    """The head of a shard, if it was begun.
+
+    Raises:
+        InputError: when it is damaged.
+    """
+    name = shard_name(number)
+    if not partial.has(name):
+        return None
+    try:
+        with open(partial.path / name, encoding="utf-8") as stream:
+            return Head(**json.loads(stream.readline()))
+    except (OSError, ValueError, TypeError) as error:
+        raise partial.damaged(f"{name}: {error}") from error
+
+
+def read_records(partial: Partial, number: int) -> list[Record]:
+    """All records of a shard.
+
+    Raises:
+        InputError: when it is damaged.
+    """
+    records: list[Any] = partial.read_lines(shard_name(number))[1:]
+    if not all(isinstance(record, dict) and "path" in record for record in records):
+        raise partial.damaged(f"{shard_name(number)}: a line is no record")
+    return records
+
+
+def all_rows(partial: Partial, numbers: Sequence[int]) -> Iterator[list[Record]]:
+    """The rows, shard by shard, without what failed."""
+    for number in numbers:
+        yield [record for record in read_records(partial, number) if not is_error(record)]
+
+
+def check_shard_size(values: dict[str, Any]) -> int:
+    """The size of shards that the run began with.
+
+    Raises:
+        InputError: it is not there.
+    """
+    try:
+        return max(1, int(values["shard_size"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("the unfinished run does not say how large its shards are; run without --resume") from error
