@@ -6,8 +6,9 @@ SEED ?= 7
 OUT ?= demo-output
 
 READERS ?= .readers
+SECONDS ?= 60
 
-.PHONY: demo test check docs readers bench clean
+.PHONY: demo test check docs readers bench fuzz clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -34,6 +35,9 @@ docs: $(VENV)/.installed
 
 readers: # programs that read exports, for the tests that open exports with them
 	PYTHON=$(PYTHON) tests/exchange/readers.sh $(READERS)
+
+fuzz: $(VENV)/.installed # bad input of every kind, for so many seconds
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 bench: $(VENV)/.installed
 	$(BIN)/piaa bench

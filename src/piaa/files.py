@@ -80,6 +80,23 @@ def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2)
     write_text(path, json.dumps(value, indent=indent) + "\n")
 
 
+def parse_json(text: str | bytes) -> Any:
+    """A JSON value from a file that anybody may have written.
+
+    Raises:
+        ValueError: it is none, or lists within lists go so deep that it cannot be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("too many brackets within brackets") from None
+
+
+def is_storable(text: str) -> bool:
+    """Whether text can name a file and be written as UTF-8: no null byte and no half of a surrogate pair in it."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def sync(path: Path) -> None:
     """Make sure that a file's content, or a folder's list of names, is on the disk. Not every system does folders."""
     try:
@@ -140,6 +157,6 @@ def claim_folder(path: str | os.PathLike[str], owner: str) -> Path:
 
 def _owner(folder: Path) -> str | None:
     try:
-        return str(json.loads((folder / MARK).read_text(encoding="utf-8"))["made_by"])
+        return str(parse_json((folder / MARK).read_text(encoding="utf-8"))["made_by"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

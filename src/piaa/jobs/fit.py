@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from piaa.errors import ImageError, InputError
-from piaa.files import check_place
+from piaa.files import check_place, parse_json
 from piaa.inputs.items import Item, batches
 from piaa.jobs.common import ErrorLog, Progress, Record, Summary, digest_of_items, errors_path, gather
 from piaa.jobs.partial import Partial, open_partial
@@ -147,7 +147,7 @@ def _load_checkpoint(partial: Partial, fitter: Fitter) -> tuple[int, list[Record
         return 0, []
     try:
         with safe_open(partial.path / CHECKPOINT, framework="pt") as opened:
-            progress = json.loads((opened.metadata() or {})["progress"])
+            progress = parse_json((opened.metadata() or {})["progress"])
             state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         fitter.load_state_dict(state)
         return int(progress["consumed"]), list(progress["errors"])

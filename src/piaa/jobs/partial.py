@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from piaa.errors import InputError
-from piaa.files import whole_file, writing
+from piaa.files import parse_json, whole_file, writing
 
 MANIFEST_VERSION = 1
 
@@ -57,7 +57,7 @@ class Partial:
         """
         try:
             with open(self.path / name, encoding="utf-8") as stream:
-                return [json.loads(line) for line in stream]
+                return [parse_json(line) for line in stream]
         except (OSError, ValueError) as error:
             raise _damaged(self.path, f"{name}: {error}") from error
 
@@ -108,10 +108,10 @@ def open_partial(out: Path, settings: dict[str, Any], values: dict[str, Any], re
 
 def _resumed(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        version, before, values = manifest["version"], manifest["settings"], dict(manifest["values"])
+        manifest = parse_json((path / "manifest.json").read_text(encoding="utf-8"))
+        version, before, values = manifest["version"], dict(manifest["settings"]), dict(manifest["values"])
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _damaged(path, f"manifest.json: {error!r}") from error
+        raise _damaged(path, f"manifest.json: {type(error).__name__}: {str(error)[:200]}") from error
     if version != MANIFEST_VERSION:
         raise InputError(f"{path}: left by another version of piaa; run again without --resume")
     wanted = json.loads(json.dumps(settings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -13,16 +13,20 @@ import torch
 from torch import Tensor
 
 from piaa.errors import ModelError
+from piaa.files import parse_json
 
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
 
 
 def is_torchscript(path: Path) -> bool:
     """Whether a file is a TorchScript archive, as OpenAI's `.pt` files are."""
-    if not zipfile.is_zipfile(path):
+    try:
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):  # a damaged archive is none
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -35,7 +39,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ModelError: when the file is missing, damaged, holds code instead of weights alone, or is something
         else.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # False for a name too long too
         raise ModelError(f"{path}: no such file")
     try:
         if path.suffix == ".safetensors":
@@ -77,9 +81,11 @@ def read_directory_weights(directory: Path) -> dict[str, Tensor]:
     """
     index = directory / "model.safetensors.index.json"
     if index.is_file():
-        names = sorted(set(read_json(index).get("weight_map", {}).values()))
+        named = read_json(index).get("weight_map", {})
+        if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+            raise ModelError(f"{index}: its weight_map must be an object of names and file names")
         weights: dict[str, Tensor] = {}
-        for name in names:
+        for name in sorted(set(named.values())):
             if Path(name).name != name:
                 raise ModelError(f"{index}: names a file outside its directory: {name!r}")
             weights |= read_state_dict(directory / name)
@@ -97,7 +103,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: when the file is missing, not JSON or not an object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot read it as JSON: {_first_line(error)}") from error
     if not isinstance(content, dict):
