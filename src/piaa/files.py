@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,16 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("too many brackets within brackets") from None
+
+
+def csv_line(cells: Iterable[object]) -> str:
+    """One line of a CSV with `\\n` behind it; cells with any sort of line break in them are quoted.
+
+    `csv.writer` alone leaves a lone `\\r` bare where lines end in `\\n`, and a reader then sees two lines.
+    """
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\r\n").writerow(cells)
+    return stream.getvalue()[:-2] + "\n"
 
 
 def is_storable(text: str) -> bool:

@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 
 from piaa.cli.console import visible
 from piaa.cli.main import app
+from piaa.exchange import read_tags
+from piaa.exchange.common import uncell
 from piaa.scenes import render, sample_scene
 from piaa.vocabulary.labels import read_labels
 
@@ -128,7 +130,19 @@ def test_a_csv_has_a_row_for_each_image_and_no_formula(world: Path, tmp_path: Pa
     assert len(lines) == 1 + len(FILES)
     assert {len(line) for line in lines} == {1 + len(CLASSES)}
     assert not [cell for line in lines for cell in line if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
-    assert [cell.removeprefix("'") for cell in lines[0][1:]] == [name.removeprefix("'") for name in CLASSES]
+    assert [uncell(cell) for cell in lines[0][1:]] == CLASSES
+
+
+def test_the_csv_of_tags_is_read_back(world: Path, tmp_path: Path) -> None:
+    said = piaa("tag", world / "photos", "--classifier", world / "c.piaa", "--out", tmp_path / "t.csv", code=1)
+    assert "holds a `;`" in said
+    names = [name for name in CLASSES if ";" not in name]
+    (tmp_path / "l.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    piaa("fit", world / "photos", "--labels", tmp_path / "l.txt", "--out", tmp_path / "c.piaa")
+    piaa("tag", world / "photos", "--classifier", tmp_path / "c.piaa", "--out", tmp_path / "t.csv", "--all-scores")
+    table = read_tags(tmp_path / "t.csv")
+    assert [row.path for row in table.rows] == [row["path"] for row in rows_of(world)]
+    assert table.classes == names
 
 
 @pytest.mark.parametrize("form", ["coco", "label-studio", "cvat", "huggingface"])
@@ -146,9 +160,8 @@ def test_an_explanation_of_such_a_file(world: Path, tmp_path: Path) -> None:
     with Image.open(pictures[0]) as picture:
         assert picture.size[0] > 300
     path = os.fsdecode(os.path.join(os.fsencode(world / "photos"), FILES[2]))
-    assert CLASSES[3] in piaa(
-        "explain", path, "--classifier", world / "c.piaa", "--out", tmp_path / "a.png", "--top", 15
-    )
+    said = piaa("explain", path, "--classifier", world / "c.piaa", "--out", tmp_path / "a.png")
+    assert any(name in said for name in CLASSES)
 
 
 def test_a_process_of_its_own_prints_no_command_to_the_terminal(world: Path) -> None:

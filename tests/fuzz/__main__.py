@@ -7,10 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2] / name) for name in ("src", "tests")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
-from tests.fuzz.harness import SECONDS, Result, run_target, try_case  # noqa: E402
-from tests.fuzz.targets import TARGETS  # noqa: E402
+from tests.fuzz.harness import SECONDS, Result, run_target, try_case
+from tests.fuzz.targets import TARGETS
 
 
 def main() -> int:
@@ -57,7 +57,8 @@ def keep(result: Result, out: Path) -> None:
     for fault in result.faults:
         out.mkdir(parents=True, exist_ok=True)
         stem = out / f"{result.name}-{fault['number']}"
-        stem.with_name(stem.name + (fault["suffix"] or ".bin")).write_bytes(bytes.fromhex(fault["data"]))
+        ending = fault["suffix"].replace("/", "__") or ".bin"
+        stem.with_name(stem.name + ending).write_bytes(bytes.fromhex(fault["data"]))
         stem.with_name(stem.name + ".txt").write_text(fault["what"])
         print(f"  case {fault['number']}: {fault['what'].strip().splitlines()[-1][:150]}")
 
@@ -67,8 +68,8 @@ def replay(name: str, file: Path) -> int:
     folder = file.parent / "tree"
     folder.mkdir(exist_ok=True)
     target = TARGETS[name]
-    target.seeds(folder)
-    suffix = "" if file.suffix == ".bin" else file.suffix
+    known = {each.suffix for each in target.seeds(folder)}
+    suffix = next((each for each in known if each and file.name.endswith(each.replace("/", "__"))), "")
     result = Result(name)
     fault = try_case(target, file.read_bytes(), suffix, folder, result)
     print(fault or json.dumps(result.__dict__))

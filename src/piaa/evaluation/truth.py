@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piaa.errors import LabelError
-from piaa.files import is_storable, parse_json, whole_file
+from piaa.files import csv_line, is_storable, parse_json, whole_file
 
 SEPARATOR = ";"
 
@@ -144,15 +144,14 @@ def write_truth(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]])
     """
     path = Path(path)
     with whole_file(path) as aside, open(aside, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["path", "labels", "sizes"])
+        stream.write(csv_line(["path", "labels", "sizes"]))
         for row in rows:
             names = list(row["labels"])
             for name in names:
                 if SEPARATOR in name or name != name.strip():
                     raise LabelError(f"{path}: label {name!r}: `;` separates labels, and blanks are cut off")
             sizes = json.dumps(dict(row.get("sizes") or {}), ensure_ascii=False)
-            writer.writerow([row["path"], SEPARATOR.join(names), sizes])
+            stream.write(csv_line([row["path"], SEPARATOR.join(names), sizes]))
 
 
 def _csv_entries(path: Path, text: str, index: Mapping[str, int]) -> Iterator[_Entry]:

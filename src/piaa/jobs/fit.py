@@ -151,7 +151,7 @@ def _load_checkpoint(partial: Partial, fitter: Fitter) -> tuple[int, list[Record
             state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         fitter.load_state_dict(state)
         return int(progress["consumed"]), list(progress["errors"])
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(
             f"{partial.path}: cannot resume, the checkpoint does not fit or is damaged ({error}); "
             "run again without --resume to start over"

@@ -10,6 +10,7 @@ Every file is written aside and moved into place, so what is there is whole.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -102,15 +103,23 @@ def open_partial(out: Path, settings: dict[str, Any], values: dict[str, Any], re
         path.mkdir()
     partial = Partial(path, values, notices)
     manifest = {"version": MANIFEST_VERSION, "settings": settings, "values": values}
+    manifest["digest"] = _digest(manifest)
     partial.write("manifest.json", lambda aside: aside.write_text(json.dumps(manifest), encoding="utf-8"))
     return partial
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """Changes when a manifest does, so that one that was damaged is known as such, whatever is wrong in it."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _resumed(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     try:
         manifest = parse_json((path / "manifest.json").read_text(encoding="utf-8"))
+        if manifest.pop("digest") != _digest(manifest):
+            raise ValueError("its digest does not fit")
         version, before, values = manifest["version"], dict(manifest["settings"]), dict(manifest["values"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged(path, f"manifest.json: {type(error).__name__}: {str(error)[:200]}") from error
     if version != MANIFEST_VERSION:
         raise InputError(f"{path}: left by another version of piaa; run again without --resume")

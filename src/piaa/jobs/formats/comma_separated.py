@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from piaa.files import csv_line
 from piaa.jobs.formats import Shards
 
 
 def write(path: Path, shards: Shards, score_columns: Sequence[str]) -> None:
     """Write all rows."""
     with open(path, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["path", "labels", "label_scores", *(f"score:{name}" for name in score_columns)])
+        stream.write(csv_line(["path", "labels", "label_scores", *(f"score:{name}" for name in score_columns)]))
         for rows in shards:
             for row in rows:
                 names = ";".join(entry["label"] for entry in row["labels"])
                 scores = ";".join(str(entry["score"]) for entry in row["labels"])
-                writer.writerow([row["path"], names, scores, *(row["scores"][n] for n in score_columns)])
+                stream.write(csv_line([row["path"], names, scores, *(row["scores"][n] for n in score_columns)]))
