@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from piaa.evaluation import metrics
 from piaa.method import paa, pvcl
 from piaa.method.bank import Bank
-from piaa.method.evidence import Evidence, Moments
+from piaa.method.evidence import Evidence
+from piaa.method.moments import Moments
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import RECIPES, Recipe, Scales, get_recipe, recipe_from_dict
 from piaa.method.thresholds import RULES, learn_thresholds
@@ -49,7 +50,7 @@ def test_any_split_in_any_order_gives_the_same_evidence(seed: int, order: list[i
     assert torch.equal(a["patches"], b["patches"])
     assert torch.equal(one.sample.image, right.sample.image)
     assert torch.equal(one.sample.patches, right.sample.patches)
-    assert torch.allclose(one.patch_moments.second, right.patch_moments.second, rtol=1e-12)
+    assert torch.equal(one.patch_moments.second, right.patch_moments.second)
     assert right.images == 40
 
 
@@ -93,13 +94,13 @@ def test_a_bank_refuses_what_does_not_fit_and_counts_what_is_not_finite() -> Non
 
 def test_moments_give_the_spread_of_any_logits() -> None:
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(500, D, generator=generator)
+    x = F.normalize(torch.randn(500, D, generator=generator), dim=1)
     weight, bias = torch.randn(C, D, generator=generator), torch.randn(C, generator=generator)
     moments = Moments(D)
     for part in x.split(73):
         moments.update(part)
     direct = (x.double() @ weight.double().T + bias.double()).var(dim=1, correction=0).mean().sqrt()
-    assert moments.spread(weight, bias) == pytest.approx(float(direct), rel=1e-9)
+    assert moments.spread(weight, bias) == pytest.approx(float(direct), rel=1e-6)
 
 
 @settings(max_examples=20, deadline=None)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from piaa.method import pvcl
 from piaa.method.bank import Bank
-from piaa.method.evidence import Moments
+from piaa.method.moments import Moments
 
 Affine = tuple[Tensor, Tensor]
 """Weight C x d and bias C of linear logits."""

@@ -1,7 +1,7 @@
 """All that fitting remembers of the unlabelled images, in bounded memory, mergeable in any order.
 
 - `Bank`: the patches of least entropy per class, for PVCL (eq. 6).
-- `Moments`: sums of the patches and of the [CLS] embeddings, which give the exact spread of any linear logits.
+- `Moments`: exact sums of the patches and of the [CLS] embeddings, which give the spread of any linear logits.
 - `Sample`: a fixed number of whole images, chosen by a hash of their index, for what needs whole images (thresholds).
 """
 
@@ -16,52 +16,11 @@ from torch.nn import functional as F
 from piaa.method import paa, pvcl
 from piaa.method.aggregators import Aggregator, get_aggregator
 from piaa.method.bank import Bank
+from piaa.method.moments import Moments
 from piaa.method.recipes import Recipe, Scales
 
 BANK_BYTES = 2**30  # a bank that could grow beyond this in float32 is kept in float16
 SAMPLE_BYTES = 256 * 2**20  # of patches in float16
-
-
-class Moments:
-    """Count, sum and second moment of unit-length vectors, in float64: O(d^2) however many."""
-
-    def __init__(self, dim: int) -> None:
-        self.count = torch.zeros((), dtype=torch.float64)
-        self.total = torch.zeros(dim, dtype=torch.float64)
-        self.second = torch.zeros(dim, dim, dtype=torch.float64)
-
-    def update(self, vectors: Tensor) -> None:
-        """Add n x d vectors."""
-        wide = vectors.to("cpu", torch.float64)
-        self.count += len(wide)
-        self.total += wide.sum(dim=0)
-        self.second += wide.T @ wide
-
-    def merge(self, other: Moments) -> None:
-        """Add what another one has seen."""
-        self.count += other.count
-        self.total += other.total
-        self.second += other.second
-
-    @property
-    def mean(self) -> Tensor:
-        """d, float64; 0 before any vector."""
-        return self.total / self.count.clamp(min=1)
-
-    def spread(self, weight: Tensor, bias: Tensor | None = None) -> float:
-        """Standard deviation over classes, within one vector, of the logits W x + b; the mean square over all vectors.
-
-        This is what a softmax feels: a shift common to all classes does not count.
-        """
-        if float(self.count) == 0:
-            return 0.0
-        w = weight.to("cpu", torch.float64)
-        w = w - w.mean(dim=0)
-        b = torch.zeros(len(w), dtype=torch.float64) if bias is None else bias.to("cpu", torch.float64)
-        b = b - b.mean()
-        square = torch.einsum("cd,de,ce->c", w, self.second / self.count, w)
-        square = square + 2 * b * (w @ (self.total / self.count)) + b**2
-        return float(square.mean().clamp(min=0).sqrt())
 
 
 class Sample:
@@ -237,8 +196,7 @@ class Evidence:
         """Tensors for safetensors, each a copy, made once; `load_state_dict` continues from them."""
         state = {f"bank.{name}": tensor for name, tensor in self.bank.state_dict().items()}  # copies already
         for name, moments in (("patch", self.patch_moments), ("cls", self.cls_moments)):
-            for part in ("count", "total", "second"):
-                state[f"{name}.{part}"] = getattr(moments, part).clone()
+            state |= {f"{name}.{part}": tensor for part, tensor in moments.state_dict().items()}
         sample = self.sample
         state["sample.size"] = torch.tensor(sample.size)
         state |= {"sample.key": sample.key.clone(), "sample.image": sample.image.clone()}
@@ -259,8 +217,7 @@ class Evidence:
             raise ValueError(f"the state is of a bank of (classes, size, dim) {theirs}, this one is {mine}")
         self.bank = bank
         for name, moments in (("patch", self.patch_moments), ("cls", self.cls_moments)):
-            moments.count, moments.total = state[f"{name}.count"].clone(), state[f"{name}.total"].clone()
-            moments.second = state[f"{name}.second"].clone()
+            moments.load_state_dict({part: state[f"{name}.{part}"] for part in ("count", "total", "second")})
         self.sample = Sample(int(state["sample.size"]))
         if "sample.patches" in state:
             self.sample.keep(state["sample.key"], state["sample.image"], state["sample.cls"], state["sample.patches"])
