@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path[:0] = [{tests!r}, {tests!r} + "/cluster"]
 import ray
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
-from piaa.cluster import workers
+from piaa.cluster import spread, workers
 from piaa.cli.main import app
 
 def killed_once(work):
@@ -30,6 +30,7 @@ def killed_once(work):
         return work(self, first, items, limits)
     return wrapped
 
+spread.CHECKPOINT_EVERY = spread.SHARD_SIZE = 10
 for kind in (workers.FitWorker, workers.TagWorker):
     kind.work = killed_once(kind.work)
 ray.cloudpickle.register_pickle_by_value(workers)
@@ -48,14 +49,16 @@ def test_the_command_line_on_a_cluster_has_the_bytes_of_one_machine(tmp_path: Pa
     fit = ["fit", folder, "--labels", tmp_path / "labels.txt", "--batch-size", 4, "--out"]
     tag = ["tag", folder, "--batch-size", 4, "--all-scores", "--classifier", here / "c.piaa", "--out"]
     commands = [[*fit, here / "c.piaa"], [*tag, here / "t.jsonl"]]
-    commands += [[*command, there / name, "--cluster", "ray:2"] for command, name in ((fit, "c.piaa"), (tag, "t.jsonl"))]
+    commands += [
+        [*command, there / name, "--cluster", "ray:2"] for command, name in ((fit, "c.piaa"), (tag, "t.jsonl"))
+    ]
     here.mkdir()
     there.mkdir()
     tests = str(Path(__file__).resolve().parents[1])
     text = PROGRAM.format(
         tests=tests, root=str(tmp_path), commands=[[str(word) for word in command] for command in commands]
     )
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PIAA_CLUSTER_BLOCK": "10"}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", text], capture_output=True, text=True, env=environment, check=False, timeout=300
     )

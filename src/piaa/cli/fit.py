@@ -41,8 +41,10 @@ def fit(
     workers: options.Workers = 2,
     resume: options.Resume = False,
     strict: options.Strict = False,
+    cluster: options.Cluster = None,
 ) -> None:
     """Learn a classifier from unlabelled images and class names (PVCL)."""
+    from piaa.cluster import spread_fit
     from piaa.jobs import fit_job
     from piaa.recognizer import Recognizer
     from piaa.vocabulary.labels import read_labels
@@ -64,15 +66,16 @@ def fit(
     )
     learner = recognizer.learner()
     show_weights(learner.setup.model)
-    with progress_bars() as stage:
+    with progress_bars() as stage, spread_fit(cluster, recognizer, learner, images) as job:
         summary = fit_job(
-            learner,
-            images,
+            job.worker,
+            job.images,
             out=out,
             resume=resume,
             strict=strict,
             batch_size=learner.setup.decoded_together,
-            workers=workers,
+            workers=job.threads,
+            checkpoint_every=job.checkpoint_every,
             progress=stage("learning"),
             finish=lambda: recognizer.adopt(learner).save(out),
         )

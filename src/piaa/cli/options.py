@@ -78,6 +78,10 @@ BatchSize = Annotated[
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Threads that decode images.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where a killed run was.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be read.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option("--cluster", help="ray: on the machines of a Ray cluster (RAY_ADDRESS); ray:8 with 8 workers."),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of the scenes; other seeds draw other ones.")]
 JsonOut = Annotated[Path | None, typer.Option("--out", help="Write all numbers to this JSON file.")]
 ApRule = Annotated[

@@ -49,8 +49,10 @@ def tag(
     workers: options.Workers = 2,
     resume: options.Resume = False,
     strict: options.Strict = False,
+    cluster: options.Cluster = None,
 ) -> None:
     """Give images their labels with a learnt classifier (PAA). A score of 0.5 is the class's threshold."""
+    from piaa.cluster import spread_tag
     from piaa.jobs import tag_job
 
     if gallery:
@@ -66,15 +68,16 @@ def tag(
     )
     recognizer.set_thresholds(parse_thresholds(threshold or []))
     scorer = recognizer.scorer()
-    with progress_bars() as stage:
+    with progress_bars() as stage, spread_tag(cluster, recognizer, scorer, images) as job:
         summary = tag_job(
-            scorer,
-            images,
+            job.worker,
+            job.images,
             out=out,
             resume=resume,
             strict=strict,
             batch_size=scorer.setup.decoded_together,
-            workers=workers,
+            workers=job.threads,
+            shard_size=job.block,
             all_scores=all_scores,
             progress=stage("tagging"),
         )

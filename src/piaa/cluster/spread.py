@@ -35,15 +35,17 @@ class Spread:
         worker: in the place of the learner or scorer.
         images: in the place of the images.
         threads: that decode on this machine: none, since the workers do.
+        block: images that a worker takes at a time.
         checkpoint_every: images between checkpoints of a fit: several results of the workers.
-        stream: the images, with what has travelled so far.
+        stream: the images, with what has travelled so far; None on one machine.
     """
 
     worker: Any
     images: Any
     threads: int
+    block: int
     checkpoint_every: int
-    stream: Stream
+    stream: Stream | None = None
 
 
 def parse_cluster(text: str) -> int:
@@ -60,20 +62,24 @@ def parse_cluster(text: str) -> int:
 
 @contextmanager
 def spread_fit(
-    cluster: str, recognizer: Recognizer, learner: Learner, images: Any, *, block: int = CHECKPOINT_EVERY
+    cluster: str | None, recognizer: Recognizer, learner: Learner, images: Any, *, block: int | None = None
 ) -> Iterator[Spread]:
     """Inside, what `piaa.jobs.fit_job` needs to learn on a cluster.
 
     Args:
-        cluster: see `parse_cluster`.
+        cluster: see `parse_cluster`; None for this machine alone.
         recognizer: not fitted, with the parameters that the learner was made with; each worker makes its own.
         learner: gathers the evidence.
         images: see `piaa.inputs.items.iterate`; paths must mean the same on every machine.
-        block: images that a worker takes at a time. A checkpoint must hold a whole number of blocks.
+        block: images that a worker takes at a time; on one machine, those between two checkpoints.
 
     Raises:
         InputError: no cluster, or one that cannot go on.
     """
+    block = block or CHECKPOINT_EVERY
+    if cluster is None:
+        yield Spread(learner, images, recognizer.workers, block, block)
+        return
     plan = _plan(cluster, FitWorker, recognizer, learner.fingerprint, merge=True)
 
     def run(blocks: Sequence[Block]) -> Iterator[Result]:
@@ -86,22 +92,26 @@ def spread_fit(
 
     stream = Stream(images, block, run, take)
     with _explained():
-        yield Spread(_ClusterFitter(learner, stream), stream, 0, RESULTS * FAN_IN * block, stream)
+        yield Spread(_ClusterFitter(learner, stream), stream, 0, block, RESULTS * FAN_IN * block, stream)
 
 
 @contextmanager
 def spread_tag(
-    cluster: str, recognizer: Recognizer, scorer: Scorer, images: Any, *, block: int = SHARD_SIZE
+    cluster: str | None, recognizer: Recognizer, scorer: Scorer, images: Any, *, block: int | None = None
 ) -> Iterator[Spread]:
     """The same for `piaa.jobs.tag_job`; the recognizer is the fitted one that gave the scorer.
 
     Raises:
         InputError: no cluster, or one that cannot go on.
     """
+    block = block or SHARD_SIZE
+    if cluster is None:
+        yield Spread(scorer, images, recognizer.workers, block, block)
+        return
     plan = _plan(cluster, TagWorker, recognizer, scorer.fingerprint, merge=False)
     stream = Stream(images, block, lambda blocks: run_blocks(blocks, plan, None), scores_of)
     with _explained():
-        yield Spread(_ClusterScorer(scorer), stream, 0, block, stream)
+        yield Spread(_ClusterScorer(scorer), stream, 0, block, block, stream)
 
 
 def _plan(cluster: str, kind: Any, recognizer: Recognizer, fingerprint: str, *, merge: bool) -> Plan:
