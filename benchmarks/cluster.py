@@ -5,6 +5,8 @@
     python benchmarks/cluster.py evidence  bytes of the evidence of a block, first and later, and seconds of a merge
     python benchmarks/cluster.py tree      1,000 workers' evidence merged in a tree
 
+    python benchmarks/cluster.py driver    images a second that the machine which began the run can take in
+
 Each adds to one JSON file (--out). Only `kills` and `scaling` need Ray.
 """
 
@@ -59,19 +61,27 @@ def machine() -> dict[str, Any]:
 
 
 class Killer(threading.Thread):
-    """Kills a worker process, or takes a whole node away and brings another, every few seconds."""
+    """Kills a worker process, or takes a whole node away and brings another, again and again.
 
-    def __init__(self, cluster: Any, options: dict[str, Any], seed: int = 0) -> None:
+    The next blow falls up to 3 seconds after something was finished since the last one, or after `PATIENCE` seconds,
+    whatever is finished: a pool that is killed before it has begun, for ever, would show nothing.
+    """
+
+    def __init__(self, cluster: Any, options: dict[str, Any], marks: Path, seed: int = 0) -> None:
         super().__init__(daemon=True)
+        self.marks = marks
         self.cluster, self.options, self.chosen = cluster, options, random.Random(seed)
         self.counts = {"actor": 0, "task": 0, "node": 0}
         self.running, self.over = threading.Event(), threading.Event()
 
     def run(self) -> None:
-        while not self.over.wait(self.chosen.uniform(2.0, 5.0)):
-            if not self.running.is_set():
+        last, since = -1, time.monotonic()
+        while not self.over.wait(self.chosen.uniform(0.2, 3.0)):
+            done = len(list(self.marks.iterdir()))
+            if not self.running.is_set() or (done == last and time.monotonic() - since < PATIENCE):
                 continue
-            if self.chosen.random() < 0.2:
+            last, since = done, time.monotonic()
+            if self.chosen.random() < 0.15:
                 self._node()
             else:
                 self._process()
@@ -85,18 +95,47 @@ class Killer(threading.Thread):
 
     def _process(self) -> None:
         ours = [pid for node in self.cluster.list_all_nodes() for pid in raylets(node)]
-        workers = [(pid, title) for pid, title in processes(ours) if title.startswith("ray::") and "IDLE" not in title]
+        workers = [(pid, title) for pid, title in processes(ours) if kind_of(title)]
         if workers:
             pid, title = self.chosen.choice(workers)
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 return
-            self.counts["actor" if "Worker" in title or "_Actor" in title else "task"] += 1
+            self.counts[kind_of(title)] += 1
 
     @property
     def total(self) -> int:
         return sum(self.counts.values())
+
+
+PATIENCE = 60.0
+
+
+def kind_of(title: str) -> str:
+    """`actor` or `task`, of a process with that title; empty for idle ones and Ray's own agents, which are the node."""
+    if not title.startswith("ray::") or "IDLE" in title or "Agent" in title:
+        return ""
+    return "actor" if "Worker" in title or "Actor" in title else "task"
+
+
+class Marked:
+    """Makes a worker that leaves a file for each block it has done, so that the killer sees that work goes on."""
+
+    def __init__(self, make: Callable[[], Any], marks: Path) -> None:
+        self.make, self.marks = make, marks
+
+    def __call__(self) -> Any:
+        worker, marks = self.make(), self.marks
+        work = worker.work
+
+        def marked(first: int, items: Any, limits: Any) -> Any:
+            result = work(first, items, limits)
+            (marks / f"{first}-{os.getpid()}-{time.time_ns()}").touch()
+            return result
+
+        worker.work = marked
+        return worker
 
 
 def raylets(node: Any) -> list[int]:
@@ -128,10 +167,12 @@ def kills(chosen: argparse.Namespace) -> dict[str, Any]:
     for _ in range(2):
         cluster.add_node(**nodes)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    runs, begin, killer = [], time.monotonic(), Killer(cluster, nodes)
-    killer.start()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
+        (root / "marks").mkdir()
+        marked_plans(root / "marks")
+        runs, begin, killer = [], time.monotonic(), Killer(cluster, nodes, root / "marks")
+        killer.start()
         photos(root / "photos", chosen.images)
         wanted = here(root)
         while killer.total < chosen.kills and time.monotonic() - begin < chosen.seconds:
@@ -145,13 +186,23 @@ def kills(chosen: argparse.Namespace) -> dict[str, Any]:
                     "seconds": round(time.monotonic() - started, 1),
                 })  # fmt: skip
                 print(runs[-1], killer.counts, flush=True)
-    killer.over.set()
+        killer.over.set()
+        killer.join()
     ray.shutdown()
     cluster.shutdown()
     return {
         "kills": dict(killer.counts), "kills_in_all": killer.total, "nodes": 3, "images": chosen.images,
         "all_same_bytes": all(run["same_bytes"] for run in runs), "runs": runs,
     }  # fmt: skip
+
+
+def marked_plans(marks: Path) -> None:
+    """From now on every worker leaves marks; and a run is one window, so that more of it is work than beginnings."""
+    from piaa.cluster import spread, stream
+
+    plan = spread.Plan
+    spread.Plan = lambda make, *rest: plan(Marked(make, marks), *rest)  # type: ignore[assignment,misc]
+    stream.FIRST_WINDOW = stream.MOST_BLOCKS
 
 
 def photos(folder: Path, count: int) -> None:
@@ -317,8 +368,51 @@ def tree(chosen: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
+# --- driver ----------------------------------------------------------------------------------------------------------
+
+
+class _Given:
+    """A scorer that is given scores."""
+
+    def __init__(self, classes: int) -> None:
+        self.label_names, self.fingerprint = [f"class {number}" for number in range(classes)], "given"
+
+    def preprocess(self, scores: Any, /) -> torch.Tensor:
+        return scores  # type: ignore[no-any-return]
+
+    def score(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+    def decide(self, scores: torch.Tensor) -> tuple[Any, Any]:
+        return scores.double().numpy(), (scores > 0.99).numpy()
+
+
+def driver(chosen: argparse.Namespace) -> dict[str, Any]:
+    """How many images a second the machine that began the run can take in, when workers cost nothing."""
+    from piaa.cluster.results import scores_of
+    from piaa.cluster.stream import Stream
+    from piaa.inputs.items import Item
+    from piaa.jobs import tag_job
+
+    classes, count, block = 80, 20_000, 512
+    scores = torch.rand(block, classes)
+
+    def run(blocks: Any) -> Any:
+        for each in blocks:
+            n = len(each.items)
+            yield Result(each.first, n, {}, scores[:n].numpy().tobytes())
+
+    with tempfile.TemporaryDirectory() as name:
+        items = [Item(f"{number}.jpg", Path(name) / f"{number}.jpg") for number in range(count)]
+        begin = time.perf_counter()
+        tag_job(_Given(classes), Stream(items, block, run, scores_of), Path(name) / "t.jsonl", workers=0)
+        seconds = time.perf_counter() - begin
+    rate = round(count / seconds)
+    return {"what": "tag_job with canned results of 80 classes, no Ray", "images": count, "images_per_second": rate}
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
-    "kills": kills, "scaling": scaling, "evidence": evidence, "tree": tree,
+    "kills": kills, "scaling": scaling, "evidence": evidence, "tree": tree, "driver": driver,
 }  # fmt: skip
 
 if __name__ == "__main__":

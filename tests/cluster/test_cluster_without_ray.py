@@ -25,7 +25,7 @@ from piaa.jobs import fit_job, tag_job
 from piaa.method.evidence import Evidence
 from piaa.recognizer import Recognizer
 
-BLOCK, COUNT, BROKEN = 5, 43, (3, 11, 12, 13, 14, 42)
+BLOCK, COUNT, BROKEN = 5, 43, (3, 10, 11, 12, 13, 14, 42)
 
 
 class Here:
