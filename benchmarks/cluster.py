@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from piaa.cluster.results import Result, evidence_of, limits_of, merge_results, pruned, to_bytes
+from piaa.cluster.results import Result, limits_of, merge_into, merge_results, pruned, to_bytes
 from piaa.method.evidence import Evidence
 from piaa.scenes import render, sample_scene
 
@@ -317,7 +317,7 @@ def evidence(chosen: argparse.Namespace) -> dict[str, Any]:
             whole = own.state_dict()
             data = to_bytes(pruned(whole, limits) if limits else whole)
             begin = time.perf_counter()
-            so_far.merge(evidence_of(data))
+            merge_into(so_far, data)
             merge = time.perf_counter() - begin
             first += block
             rows.append({

@@ -14,7 +14,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from piaa.method.bank import Bank
 from piaa.method.evidence import Evidence
+from piaa.method.moments import Moments
 
 State = dict[str, Tensor]
 
@@ -111,12 +113,32 @@ def evidence_of(data: bytes) -> Evidence:
     return evidence
 
 
+def merge_into(evidence: Evidence, data: bytes) -> None:
+    """What `evidence.merge(evidence_of(data))` does, without the memory that a sample takes for images to come."""
+    state = load(data)
+    evidence.bank.merge(Bank.from_state_dict(_under(state, "bank.")))
+    for name, moments in (("patch.", evidence.patch_moments), ("cls.", evidence.cls_moments)):
+        other = Moments(evidence.bank.dim)
+        other.load_state_dict(_under(state, name))
+        moments.merge(other)
+    sample = _under(state, "sample.")
+    if "patches" in sample:
+        evidence.sample.size = min(evidence.sample.size, int(sample["size"]))
+        evidence.sample.keep(sample["key"], sample["image"], sample["cls"], sample["patches"])
+
+
+def _under(state: State, prefix: str) -> State:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
 def merge_results(results: Sequence[Result]) -> Result:
     """Neighbouring results as one, their evidence merged.
 
     Raises:
         ValueError: they are no neighbours.
     """
+    if len(results) == 1:
+        return results[0]
     whole = evidence_of(results[0].data)
     failed = dict(results[0].failed)
     after = results[0].first + results[0].count
@@ -125,9 +147,7 @@ def merge_results(results: Sequence[Result]) -> Result:
             raise ValueError(f"a result begins at image {result.first}, where {after} was due")
         after += result.count
         failed |= result.failed
-        whole.merge(evidence_of(result.data))
-    if len(results) == 1:
-        return results[0]
+        merge_into(whole, result.data)
     return Result(results[0].first, after - results[0].first, failed, to_bytes(whole.state_dict()))
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from piaa.cluster.pipeline import FAN_IN, Block, Plan, connect, run_blocks
-from piaa.cluster.results import Result, evidence_of, limits_of, scores_of
+from piaa.cluster.results import Result, limits_of, merge_into, scores_of
 from piaa.cluster.stream import ClusterFailure, Stream
 from piaa.cluster.workers import FitWorker, TagWorker
 from piaa.engine import Learner, Scorer
@@ -87,7 +87,7 @@ def spread_fit(
         return run_blocks(blocks, plan, limits)
 
     def take(result: Result) -> dict[int, Any]:
-        learner.evidence.merge(evidence_of(result.data))
+        merge_into(learner.evidence, result.data)
         return {}
 
     stream = Stream(images, block, run, take)
