@@ -28,7 +28,7 @@ def photos(folder: Path, count: int, broken: tuple[int, ...] = ()) -> Path:
 
 
 def recognizer() -> Recognizer:
-    recipe = replace(get_recipe("default"), bank_size=24)  # full after a few images
+    recipe = replace(get_recipe("default"), bank_size=8)  # full after a few images
     return Recognizer(LABELS, recipe=recipe, device="cpu", batch_size=BATCH, workers=1)
 
 
