@@ -124,17 +124,6 @@ def test_a_fit_has_the_bytes_of_one_machine(world: Path, here: Here, tmp_path: P
     assert here.blocks == -(-COUNT // BLOCK)
 
 
-def test_what_cannot_enter_any_more_stays_behind(
-    world: Path, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    less = fit_there(world, tmp_path / "c.piaa").traffic
-    monkeypatch.setattr(spread, "limits_of", lambda evidence: None)
-    more = fit_there(world, tmp_path / "d.piaa").traffic
-    assert (tmp_path / "c.piaa").read_bytes() == (tmp_path / "d.piaa").read_bytes()
-    assert less.sizes[0] == more.sizes[0]
-    assert less.data < more.data
-
-
 def test_tags_have_the_bytes_of_one_machine(world: Path, here: Here, tmp_path: Path) -> None:
     tag_there(world, tmp_path / "t.jsonl")
     assert (tmp_path / "t.jsonl").read_bytes() == (world / "t.jsonl").read_bytes()
@@ -212,6 +201,15 @@ def test_what_the_limits_shut_out_could_not_have_entered(seed: int, order: list[
         merge_into(so_far, to_bytes(pruned(state, limits_of(so_far))))
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, so_far.state_dict()[name]), name
+
+
+def test_what_cannot_enter_any_more_stays_behind() -> None:
+    late = gathered(1, list(range(36, 40))).state_dict()
+    kept = pruned(late, limits_of(gathered(1, list(range(36)))))
+    assert 0 < len(kept["bank.entropy"]) < len(late["bank.entropy"]) / 2
+    assert len(kept["sample.key"]) < len(late["sample.key"]) == 4
+    assert torch.equal(kept["bank.shape"], late["bank.shape"])  # all are counted, those left out too
+    assert torch.equal(kept["patch.second"], late["patch.second"])
 
 
 def test_any_tree_of_merges_gives_the_same() -> None:
