@@ -63,13 +63,13 @@ def machine() -> dict[str, Any]:
 class Killer(threading.Thread):
     """Kills a worker process, or takes a whole node away and brings another, again and again.
 
-    The next blow falls up to 3 seconds after something was finished since the last one, or after `PATIENCE` seconds,
-    whatever is finished: a pool that is killed before it has begun, for ever, would show nothing.
+    The next blow falls up to 3 s after something was finished since the last one, or after `PATIENCE` seconds; then
+    it is no actor's own process, since a pool that is killed before it has begun, for ever, would show nothing.
     """
 
-    def __init__(self, cluster: Any, options: dict[str, Any], marks: Path, seed: int = 0) -> None:
+    def __init__(self, cluster: Any, options: dict[str, Any], marks: Path, most: int, seed: int = 0) -> None:
         super().__init__(daemon=True)
-        self.marks = marks
+        self.marks, self.most = marks, most
         self.cluster, self.options, self.chosen = cluster, options, random.Random(seed)
         self.counts = {"actor": 0, "task": 0, "node": 0}
         self.running, self.over = threading.Event(), threading.Event()
@@ -78,38 +78,51 @@ class Killer(threading.Thread):
         last, since = -1, time.monotonic()
         while not self.over.wait(self.chosen.uniform(0.2, 3.0)):
             done = len(list(self.marks.iterdir()))
-            if not self.running.is_set() or (done == last and time.monotonic() - since < PATIENCE):
+            moved = done != last
+            if (
+                not self.running.is_set()
+                or self.total >= self.most
+                or not (moved or time.monotonic() - since > PATIENCE)
+            ):
                 continue
             last, since = done, time.monotonic()
-            if self.chosen.random() < 0.15:
-                self._node()
-            else:
-                self._process()
+            try:
+                if self.chosen.random() < 0.25 or not self._process(moved):
+                    self._node()
+            except Exception as error:  # a node that is slow to come: the next blow falls all the same
+                print("killer:", type(error).__name__, error, flush=True)
 
     def _node(self) -> None:
         nodes = [node for node in self.cluster.list_all_nodes() if node is not self.cluster.head_node]
         if nodes:
             self.cluster.remove_node(self.chosen.choice(nodes), allow_graceful=False)
             self.counts["node"] += 1
+            print("killed node", self.counts, flush=True)
             self.cluster.add_node(**self.options)
 
-    def _process(self) -> None:
+    def _process(self, actors: bool) -> bool:
+        """Kill a worker process; actors only where something was finished since the last blow."""
         ours = [pid for node in self.cluster.list_all_nodes() for pid in raylets(node)]
-        workers = [(pid, title) for pid, title in processes(ours) if kind_of(title)]
-        if workers:
-            pid, title = self.chosen.choice(workers)
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                return
-            self.counts[kind_of(title)] += 1
+        workers = [
+            (pid, title) for pid, title in processes(ours) if kind_of(title) == "task" or (actors and kind_of(title))
+        ]
+        if not workers:
+            return False
+        pid, title = self.chosen.choice(workers)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        self.counts[kind_of(title)] += 1
+        print("killed", kind_of(title), self.counts, flush=True)
+        return True
 
     @property
     def total(self) -> int:
         return sum(self.counts.values())
 
 
-PATIENCE = 60.0
+PATIENCE = 12.0
 
 
 def kind_of(title: str) -> str:
@@ -171,7 +184,7 @@ def kills(chosen: argparse.Namespace) -> dict[str, Any]:
         root = Path(name)
         (root / "marks").mkdir()
         marked_plans(root / "marks")
-        runs, begin, killer = [], time.monotonic(), Killer(cluster, nodes, root / "marks")
+        runs, begin, killer = [], time.monotonic(), Killer(cluster, nodes, root / "marks", chosen.kills)
         killer.start()
         photos(root / "photos", chosen.images)
         wanted = here(root)
