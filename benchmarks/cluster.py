@@ -60,7 +60,7 @@ def machine() -> dict[str, Any]:
 # --- kills -----------------------------------------------------------------------------------------------------------
 
 
-class Killer(threading.Thread):
+class Killer:
     """Kills a worker process, or takes a whole node away and brings another, again and again.
 
     The next blow falls up to 3 s after something was finished since the last one, or after `PATIENCE` seconds; then
@@ -68,7 +68,6 @@ class Killer(threading.Thread):
     """
 
     def __init__(self, cluster: Any, options: dict[str, Any], marks: Path, most: int, seed: int = 0) -> None:
-        super().__init__(daemon=True)
         self.marks, self.most = marks, most
         self.cluster, self.options, self.chosen = cluster, options, random.Random(seed)
         self.counts = {"actor": 0, "task": 0, "node": 0}
@@ -184,28 +183,43 @@ def kills(chosen: argparse.Namespace) -> dict[str, Any]:
         root = Path(name)
         (root / "marks").mkdir()
         marked_plans(root / "marks")
-        runs, begin, killer = [], time.monotonic(), Killer(cluster, nodes, root / "marks", chosen.kills)
-        killer.start()
+        killer = Killer(cluster, nodes, root / "marks", chosen.kills)
         photos(root / "photos", chosen.images)
-        wanted = here(root)
-        while killer.total < chosen.kills and time.monotonic() - begin < chosen.seconds:
-            for kind in ("fit", "tag"):
-                before, started = killer.total, time.monotonic()
-                killer.running.set()
-                same, restarts = there(root, kind, wanted[kind], workers=2)
-                killer.running.clear()
-                runs.append({
-                    "run": kind, "kills": killer.total - before, "same_bytes": same, "pipelines_begun_again": restarts,
-                    "seconds": round(time.monotonic() - started, 1),
-                })  # fmt: skip
-                print(runs[-1], killer.counts, flush=True)
-        killer.over.set()
-        killer.join()
+        wanted, runs, begin = here(root), [], time.monotonic()
+        faults: list[BaseException] = []
+
+        def jobs() -> None:
+            try:
+                while killer.total < chosen.kills and time.monotonic() - begin < chosen.seconds:
+                    for kind in ("fit", "tag"):
+                        runs.append(killed_run(root, kind, wanted[kind], killer))
+                        print(runs[-1], killer.counts, flush=True)
+            except BaseException as error:
+                faults.append(error)
+            killer.over.set()
+
+        thread = threading.Thread(target=jobs)  # nodes can only be added from the main thread
+        thread.start()
+        killer.run()
+        thread.join()
+        if faults:
+            raise faults[0]
     ray.shutdown()
     cluster.shutdown()
     return {
         "kills": dict(killer.counts), "kills_in_all": killer.total, "nodes": 3, "images": chosen.images,
         "all_same_bytes": all(run["same_bytes"] for run in runs), "runs": runs,
+    }  # fmt: skip
+
+
+def killed_run(root: Path, kind: str, wanted: bytes, killer: Killer) -> dict[str, Any]:
+    before, started = killer.total, time.monotonic()
+    killer.running.set()
+    same, restarts = there(root, kind, wanted, workers=2)
+    killer.running.clear()
+    return {
+        "run": kind, "kills": killer.total - before, "same_bytes": same, "pipelines_begun_again": restarts,
+        "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
 
 

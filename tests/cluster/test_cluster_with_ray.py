@@ -1,4 +1,4 @@
-"""Ray itself: the command line with --cluster, and a worker that is killed. Left out where Ray is not installed."""
+"""Ray itself: the command line with --cluster, and a worker of each that is killed. Left out where Ray is not installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from piaa.cli.main import app
 
 def killed_once(work):
     def wrapped(self, first, items, limits):
-        mark = Path({root!r}) / "killed"
+        mark = Path({root!r}) / ("killed " + type(self).__name__)
         if first == 20 and not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -63,6 +63,6 @@ def test_the_command_line_on_a_cluster_has_the_bytes_of_one_machine(tmp_path: Pa
         [sys.executable, "-c", text], capture_output=True, text=True, env=environment, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert (tmp_path / "killed").exists()
+    assert sorted(path.name for path in tmp_path.glob("killed *")) == ["killed FitWorker", "killed TagWorker"]
     for name in ("c.piaa", "t.jsonl", "t.jsonl.errors.jsonl", "c.piaa.errors.jsonl"):
         assert (there / name).read_bytes() == (here / name).read_bytes(), name
