@@ -1,4 +1,4 @@
-"""Ray itself: the command line with --cluster, and a worker of each that is killed. Left out where Ray is not installed."""
+"""Ray itself: the command line with --cluster, and a worker killed in each. Left out where Ray is not installed."""
 
 from __future__ import annotations
 
