@@ -7,8 +7,9 @@ OUT ?= demo-output
 
 READERS ?= .readers
 SOAK ?= --out docs/bench/soak.json
+SECONDS ?= 60
 
-.PHONY: demo test check audit docs readers bench soak clean
+.PHONY: demo test check audit docs readers bench soak fuzz clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -38,6 +39,9 @@ docs: $(VENV)/.installed
 
 readers: # programs that read exports, for the tests that open exports with them
 	PYTHON=$(PYTHON) tests/exchange/readers.sh $(READERS)
+
+fuzz: $(VENV)/.installed # bad input of every kind, for so many seconds
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 bench: $(VENV)/.installed
 	$(BIN)/piaa bench

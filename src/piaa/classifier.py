@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from piaa.errors import ClassifierError, InputError
-from piaa.files import whole_file
+from piaa.files import parse_json, whole_file
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Scales
 from piaa.vocabulary.labels import Label
@@ -199,7 +199,7 @@ def _check_head(path: Path) -> None:
 def _content(metadata: Mapping[str, str]) -> dict[str, Any]:
     """The JSON value of the metadata, with format and version in it, whichever version it is; else those alone."""
     try:
-        content = json.loads(metadata["piaa"])
+        content = parse_json(metadata["piaa"])
     except (KeyError, ValueError):
         content = None
     if not isinstance(content, dict):

@@ -12,6 +12,8 @@ from torch import Tensor
 from piaa.errors import ClassifierError
 from piaa.method.recipes import Scales, recipe_from_dict
 
+_MOVED = ("statistics.scales", "statistics.text_scales")
+
 
 def updated(content: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Content and tensors of version 1 as the present version has them.
@@ -30,11 +32,10 @@ def updated(content: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[dict[s
             "threshold_rule": settings["threshold_rule"],
         }
         text_scales = _scales(tensors["statistics.text_scales"], fusion)
+        listed = [name for name in content.get("tensors", []) if name not in _MOVED]
     except (KeyError, TypeError, ValueError) as error:
         raise ClassifierError(f"damaged: its settings cannot be read ({error!r})") from error
-    moved = ("statistics.scales", "statistics.text_scales")
-    kept = {name: tensor for name, tensor in tensors.items() if name not in moved}
-    listed = [name for name in content.get("tensors", []) if name not in moved]
+    kept = {name: tensor for name, tensor in tensors.items() if name not in _MOVED}
     return {**content, "learnt": learnt, "text_scales": text_scales, "tensors": listed}, kept
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,33 @@ def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2)
     write_text(path, json.dumps(value, indent=indent) + "\n")
 
 
+def parse_json(text: str | bytes) -> Any:
+    """A JSON value from a file that anybody may have written.
+
+    Raises:
+        ValueError: it is none, or lists within lists go so deep that it cannot be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("too many brackets within brackets") from None
+
+
+def csv_line(cells: Iterable[object], separator: str = ",") -> str:
+    """One line of a CSV with `\\n` behind it; cells with any sort of line break in them are quoted.
+
+    `csv.writer` alone leaves a lone `\\r` bare where lines end in `\\n`, and a reader then sees two lines.
+    """
+    stream = io.StringIO()
+    csv.writer(stream, delimiter=separator, lineterminator="\r\n").writerow(cells)
+    return stream.getvalue()[:-2] + "\n"
+
+
+def is_storable(text: str) -> bool:
+    """Whether text can name a file and be written as UTF-8: no null byte and no half of a surrogate pair in it."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def sync(path: Path) -> None:
     """Make sure that a file's content, or a folder's list of names, is on the disk. Not every system does folders."""
     try:
@@ -144,6 +173,6 @@ def claim_folder(path: str | os.PathLike[str], owner: str) -> Path:
 
 def _owner(folder: Path) -> str | None:
     try:
-        return str(json.loads((folder / MARK).read_text(encoding="utf-8"))["made_by"])
+        return str(parse_json((folder / MARK).read_text(encoding="utf-8"))["made_by"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -28,7 +28,7 @@ from piaa.experiments.variants import variant_of
 from piaa.method import pvcl
 from piaa.method.aggregators import max_over_patches, mean_of_top, soft_maximum
 from piaa.method.bank import Bank
-from piaa.method.evidence import Moments
+from piaa.method.moments import Moments
 from piaa.method.recipes import get_recipe
 
 PAGE = Path(__file__).parents[2] / "benchmarks" / "ablations_page.py"

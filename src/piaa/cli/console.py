@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import sys
 import warnings
 from collections import Counter
@@ -13,8 +14,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 
 from piaa.errors import InterruptedRun, PiaaError
 
@@ -27,14 +29,31 @@ PIPE_WIDTH = 200
 """Columns of a table that goes to a file or another program, where nothing has a width of its own."""
 
 
+class HarmlessConsole(Console):
+    """A console on which no text commands the terminal: names of files and classes may hold anything."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """What Rich draws, with the control characters of texts written out; its own are left."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+def visible(text: str) -> str:
+    """Control characters, marks that turn the direction of writing and halves of surrogate pairs as `\\xNN`."""
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+_COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
 def _output() -> Console:
     plain = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=PIPE_WIDTH) if plain else Console()
+    return HarmlessConsole(width=PIPE_WIDTH) if plain else HarmlessConsole()
 
 
-console = Console(stderr=True)
+console = HarmlessConsole(stderr=True)
 """Progress and notes; silent with --quiet."""
-errors = Console(stderr=True)
+errors = HarmlessConsole(stderr=True)
 """Errors, which are always shown."""
 output = _output()
 """What was asked for: tables and numbers."""

@@ -69,16 +69,19 @@ def fit(
     save_every: options.SaveEvery = None,
     log_json: options.LogJson = False,
     metrics_file: options.MetricsFile = None,
+    cluster: options.Cluster = None,
 ) -> None:
     """Learn a classifier from unlabelled images and class names (PVCL)."""
+    from piaa.cluster import spread_fit
     from piaa.inputs.sources import read_arguments
     from piaa.jobs import fit_job, parse_max_errors, parse_share
-    from piaa.jobs.fit import CHECKPOINT_EVERY
     from piaa.methods import MethodLearner
     from piaa.recognizer import Recognizer
     from piaa.vocabulary.labels import read_labels
 
     limit, share = options.usage(parse_max_errors, max_errors), options.usage(parse_share, shard)
+    if cluster and (share.count > 1 or keep_evidence or update or method != "piaa"):
+        raise InputError("--cluster does not go with --shard, --keep-evidence, --update and other methods")
     kept = check_evidence(out, keep_evidence, update, share.count)
     source = read_arguments(images, list_file, max_pixels=max_pixels, frames=frames)
     with watching("learning", "fit", out, log_json, metrics_file) as watch:
@@ -104,21 +107,22 @@ def fit(
         if isinstance(learner, MethodLearner) and (kept or share.count > 1):
             raise InputError(f"--method {method} keeps no evidence: leave --shard, --keep-evidence and --update out")
         show_weights(learner.setup.model)
-        summary = fit_job(
-            learner,
-            source,
-            out=out,
-            resume=resume,
-            strict=strict,
-            max_errors=limit,
-            checkpoint_every=save_every or CHECKPOINT_EVERY,
-            batch_size=learner.setup.decoded_together,
-            workers=workers,
-            finish=None if kept == out else lambda: recognizer.adopt(learner).save(out),
-            share=share,
-            keep=None if isinstance(learner, MethodLearner) else keeper(recognizer, learner, kept, update),
-            **watch.options(),
-        )
+        with spread_fit(cluster, recognizer, learner, source, block=save_every) as job:
+            summary = fit_job(
+                job.worker,
+                job.images,
+                out=out,
+                resume=resume,
+                strict=strict,
+                max_errors=limit,
+                checkpoint_every=job.checkpoint_every,
+                batch_size=learner.setup.decoded_together,
+                workers=job.threads,
+                finish=None if kept == out else lambda: recognizer.adopt(learner).save(out),
+                share=share,
+                keep=None if isinstance(learner, MethodLearner) else keeper(recognizer, learner, kept, update),
+                **watch.options(),
+            )
     show_notices(summary)
     console.print(
         f"learnt {len(learner.labels)} classes from {summary.tagged} images in {summary.seconds:.1f} s -> {out}",

@@ -147,6 +147,10 @@ SaveEvery = Annotated[
         help="Images after which finished work is saved, what a kill can cost; else 512 (tag), 2048 (fit).",
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option("--cluster", help="ray: on the machines of a Ray cluster (RAY_ADDRESS); ray:8 with 8 workers."),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of the scenes; other seeds draw other ones.")]
 JsonOut = Annotated[Path | None, typer.Option("--out", help="Write all numbers to this JSON file.")]
 ApRule = Annotated[

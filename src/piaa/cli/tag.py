@@ -84,14 +84,18 @@ def tag(
     save_every: options.SaveEvery = None,
     log_json: options.LogJson = False,
     metrics_file: options.MetricsFile = None,
+    cluster: options.Cluster = None,
 ) -> None:
     """Give images their labels with a learnt classifier (PAA). A score of 0.5 is the class's threshold."""
+    from piaa.cluster import spread_tag
     from piaa.inputs.sources import read_arguments
     from piaa.jobs import Layout, parse_max_errors, parse_share
 
     share, limit = options.usage(parse_share, shard), options.usage(parse_max_errors, max_errors)
     separator = "\t" if csv_separator == "tab" else csv_separator
     layout = Layout(all_scores, embeddings, content_hash, partition, separator, bom)
+    if cluster and (share.count > 1 or update or embeddings or head or out == STDOUT):
+        raise InputError("--cluster does not go with --shard, --update, --embeddings, --head and --out -")
     if gallery:
         check_gallery(gallery)
     source = read_arguments(images, list_file, max_pixels=max_pixels, frames=frames)
@@ -116,7 +120,10 @@ def tag(
             summary = to_stdout(scorer, source, watch, all_scores=all_scores, **given)
         else:
             given |= {"resume": resume, "update": update, "share": share, "layout": layout}
-            summary = to_file(scorer, source, out, watch, save_every, **given)
+            with spread_tag(cluster, recognizer, scorer, source, block=save_every) as job:
+                given |= {"workers": job.threads, "shard_size": job.block}
+                together = recognizer.scorer().setup.decoded_together
+                summary = to_file(job.worker, job.images, out, watch, together, **given)
     show_notices(summary)
     extra = f", {summary.kept} kept, {summary.gone} gone" if update else ""
     text = f"tagged {summary.tagged} images in {summary.seconds:.1f} s{extra} -> {out}"
@@ -127,13 +134,11 @@ def tag(
         raise typer.Exit(INCOMPLETE)
 
 
-def to_file(scorer: Any, source: Any, out: Path, watch: Watch, save_every: int | None, **given: Any) -> Any:
+def to_file(scorer: Any, images: Any, out: Path, watch: Watch, together: int, **given: Any) -> Any:
     """Tag to a file or a folder; the summary."""
     from piaa.jobs import tag_job
-    from piaa.jobs.tag import SHARD_SIZE
 
-    given |= {"batch_size": scorer.setup.decoded_together, "shard_size": save_every or SHARD_SIZE}
-    return tag_job(scorer, source, out=out, **given, **watch.options())
+    return tag_job(scorer, images, out=out, batch_size=together, **given, **watch.options())
 
 
 def to_stdout(scorer: Any, source: Any, watch: Watch, **given: Any) -> Any:

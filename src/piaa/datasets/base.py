@@ -160,7 +160,7 @@ class Disk:
         if folder not in self._names:
             try:
                 self._names[folder] = set(os.listdir(folder))
-            except OSError:
+            except (OSError, ValueError):  # ValueError: a null byte in the path
                 self._names[folder] = set()
         return item.source.name in self._names[folder]
 
@@ -244,6 +244,8 @@ def read_lines(path: Path) -> list[str]:
         raise InputError(f"{printable(path)}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{printable(path)}: not UTF-8 text") from error
+    if "\0" in text:
+        raise InputError(f"{printable(path)}: holds null bytes, so it is no text file; unpack the archive again")
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if not lines:
         raise InputError(f"{printable(path)}: the list is empty")

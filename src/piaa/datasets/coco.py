@@ -57,7 +57,16 @@ def read_coco(
 
 def _read_split(home: Path, split: str, names: list[str], crowds: Crowds, areas: Areas) -> list[Annotated]:
     path = _json_of(home, split)
-    coco = _load(path)
+    try:
+        return _entries(_load(path), path, home, split, names, crowds, areas)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise LabelError(f"{printable(path)}: an entry is not as COCO writes it ({reason})") from error
+
+
+def _entries(
+    coco: Any, path: Path, home: Path, split: str, names: list[str], crowds: Crowds, areas: Areas
+) -> list[Annotated]:
     categories = coco.loadCats(sorted(coco.getCatIds()))
     found = [category["name"] for category in categories]
     if found != names:
@@ -100,7 +109,7 @@ def _load(path: Path) -> Any:
             coco = COCO(str(path))
     except OSError as error:
         raise InputError(f"{printable(path)}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, AssertionError, KeyError, TypeError) as error:
+    except (ValueError, AssertionError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{printable(path)}: not a COCO annotation file ({error}); unpack the archive again"
         ) from error

@@ -27,8 +27,8 @@ def read_split_list(path: str | Path) -> dict[str, frozenset[int]]:
     rows: dict[str, frozenset[int]] = {}
     for number, line in enumerate(read_lines(path), start=1):
         name, *labels = line.split()
-        if not all(label.isdecimal() for label in labels):
-            raise LabelError(f"{printable(path)}, line {number}: class indices must be whole numbers: {line!r}")
+        if not all(label.isdecimal() and len(label) < 10 for label in labels):
+            raise LabelError(f"{printable(path)}, line {number}: class indices must be whole numbers: {line[:80]!r}")
         if name in rows:
             raise LabelError(f"{printable(path)}, line {number}: {name} is listed twice")
         rows[name] = frozenset(map(int, labels))

@@ -72,7 +72,7 @@ def _read_image(home: Path, name: str, index: dict[str, int], difficult: Difficu
             f"{printable(path)}: cannot be read: {error.strerror or error}; the image set names {name}, so the "
             "archive is not wholly unpacked"
         ) from error
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise LabelError(f"{printable(path)}: broken XML ({error}); unpack the archive again") from error
     image_width, image_height = (_number(root, f"size/{side}", path) for side in ("width", "height"))
     boxes = []

@@ -10,7 +10,6 @@ its turn comes. Labels are taken from the first of these that a sample has:
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import Any
 from piaa.datasets.base import Annotated, Annotations, LazyItem, first_folder
 from piaa.datasets.folder import LABEL_FILES
 from piaa.errors import InputError, LabelError
+from piaa.files import parse_json
 from piaa.inputs.images import SUFFIXES, printable
 from piaa.vocabulary.labels import read_labels
 
@@ -125,7 +125,7 @@ def _labels(sample: _Sample, archive: tarfile.TarFile) -> list[str | int] | None
     try:
         text = stream.read().decode("utf-8-sig") if stream else ""
         if kind == "json":
-            value = json.loads(text)
+            value = parse_json(text)
             value = value.get("labels") if isinstance(value, dict) else value
             if not isinstance(value, list) or not all(type(label) in (str, int) for label in value):
                 raise LabelError(f'{place}: wanted {{"labels": [...]}} of names or class indices')

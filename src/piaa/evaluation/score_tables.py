@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from piaa.errors import InputError
-from piaa.files import check_place, whole_file
+from piaa.files import check_place, parse_json, whole_file
 
 VERSION = 1
 PREFIX = "score:"
@@ -99,7 +99,7 @@ def read_scores(path: str | os.PathLike[str]) -> ScoreTable:
     """
     try:
         content = pq.read_table(path)
-        about = json.loads((content.schema.metadata or {})[b"piaa"])
+        about = parse_json((content.schema.metadata or {})[b"piaa"])
         version, names = about["version"], list(about["classes"])
         if version != VERSION:
             raise InputError(f"{path}: written by another version of piaa (format {version}); write it again")

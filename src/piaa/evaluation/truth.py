@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piaa.errors import LabelError
-from piaa.files import whole_file
+from piaa.files import csv_line, is_storable, parse_json, whole_file
 
 SEPARATOR = ";"
 
@@ -144,15 +144,14 @@ def write_truth(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]])
     """
     path = Path(path)
     with whole_file(path) as aside, open(aside, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["path", "labels", "sizes"])
+        stream.write(csv_line(["path", "labels", "sizes"]))
         for row in rows:
             names = list(row["labels"])
             for name in names:
                 if SEPARATOR in name or name != name.strip():
                     raise LabelError(f"{path}: label {name!r}: `;` separates labels, and blanks are cut off")
             sizes = json.dumps(dict(row.get("sizes") or {}), ensure_ascii=False)
-            writer.writerow([row["path"], SEPARATOR.join(names), sizes])
+            stream.write(csv_line([row["path"], SEPARATOR.join(names), sizes]))
 
 
 def _csv_entries(path: Path, text: str, index: Mapping[str, int]) -> Iterator[_Entry]:
@@ -196,6 +195,8 @@ def _jsonl_entries(path: Path, text: str, index: Mapping[str, int]) -> Iterator[
 def _entry(place: str, path: Any, labels: Any, sizes: Any) -> _Entry:
     if not isinstance(path, str) or not path.strip():
         raise LabelError(f"{place}: no path")
+    if not is_storable(path):
+        raise LabelError(f"{place}: no file is called {path[:60]!r}; it holds what is no text")
     if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
         raise LabelError(f"{place}: labels must be a list of names")
     if not isinstance(sizes, dict):
@@ -216,7 +217,7 @@ def _ticked(place: str, row: Mapping[str, str], index: Mapping[str, int]) -> lis
 
 def _json(place: str, text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
         raise LabelError(f"{place}: not readable as JSON: {error}") from error
 

@@ -69,7 +69,7 @@ class Options:
             ImageError: it is not.
         """
         path = self.file(row)
-        if not path.is_file():
+        if not os.path.isfile(path):  # False for a name too long too
             raise ImageError(row.path, f"no such image file ({path}); --images says where relative paths begin")
         return path
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from piaa.errors import InputError
 from piaa.evaluation.truth import SEPARATOR, write_truth
-from piaa.files import whole_file
+from piaa.files import parse_json, whole_file
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def read_json(file: Path) -> Any:
         InputError: it is none.
     """
     try:
-        return json.loads(read_text(file))
-    except (ValueError, RecursionError) as error:
+        return parse_json(read_text(file))
+    except ValueError as error:
         raise InputError(f"{file}: not readable as JSON: {error}") from error
 
 

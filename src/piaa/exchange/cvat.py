@@ -39,7 +39,7 @@ def read_cvat(file: Path) -> list[Corrected]:
         raise InputError(f"{file}: it declares XML entities, which CVAT never writes")
     try:
         rows = list(_images(text))
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(f"{file}: not readable as XML: {error}") from error
     if not rows:
         raise InputError(f"{file}: no image in it; export as 'CVAT for images 1.1'")

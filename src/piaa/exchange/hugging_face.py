@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ def export_hugging_face(table: TagTable, options: Options) -> Exported:
     """`image` (by path, decoded when it is asked for), `path`, `labels` (class numbers) and `scores`, best first."""
     out = options.target()
     result = Exported(len(table.rows), places=[out])
-    missing = [row.path for row in table.rows if not options.file(row).is_file()]
+    missing = [row.path for row in table.rows if not os.path.isfile(options.file(row))]
     if missing:
         result.notes.append(f"{len(missing)} images are not there, so that they cannot be decoded: {missing[0]}, say")
     number = {name: index for index, name in enumerate(table.classes)}

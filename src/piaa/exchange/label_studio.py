@@ -96,11 +96,17 @@ def _corrected(place: str, task: dict[str, Any]) -> Corrected | None:
         raise InputError(f"{place}: neither a path nor an image in its data")
     if "annotations" not in task:
         return Corrected(path, _names(place, task.get(CONTROL))) if CONTROL in task else None
-    done = [each for each in task["annotations"] if not each.get("was_cancelled")]
+    done = [each for each in _objects(place, task["annotations"]) if not each.get("was_cancelled")]
     if not done:
         return None
-    results = done[-1].get("result") or []  # the last one holds, as in Label Studio's own exports
+    results = _objects(place, done[-1].get("result") or [])  # the last one holds, as in Label Studio's own exports
     return Corrected(path, [name for each in results for name in _names(place, each.get("value"))])
+
+
+def _objects(place: str, value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise InputError(f"{place}: its annotations are not as Label Studio writes them")
+    return value
 
 
 def _names(place: str, value: Any) -> list[str]:

@@ -10,17 +10,16 @@ from piaa.errors import InputError
 from piaa.exchange.common import Exported, Options, cell, uncell
 from piaa.exchange.corrections import Corrected, read_text
 from piaa.exchange.tag_table import TagTable
-from piaa.files import whole_file
+from piaa.files import csv_line, whole_file
 
 
 def export_one_hot(table: TagTable, options: Options) -> Exported:
     """`path`, then a column for each class."""
     out = options.target()
     with whole_file(out) as aside, open(aside, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["path", *map(cell, table.classes)])
+        stream.write(csv_line(["path", *map(cell, table.classes)]))
         for row in table.rows:
-            writer.writerow([cell(row.path), *(int(name in row.labels) for name in table.classes)])
+            stream.write(csv_line([cell(row.path), *(int(name in row.labels) for name in table.classes)]))
     return Exported(len(table.rows), places=[out])
 
 

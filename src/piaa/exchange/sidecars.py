@@ -100,7 +100,7 @@ def _parse(text: bytes) -> minidom.Document:
         raise InputError("it declares XML entities, which no sidecar needs")
     try:
         document = minidom.parseString(text)
-    except (ExpatError, ValueError) as error:
+    except (ExpatError, ValueError, LookupError) as error:
         raise InputError(f"not readable as XML: {error}") from error
     if not document.getElementsByTagNameNS(RDF, "RDF"):
         raise InputError("no rdf:RDF in it, so it is no XMP")

@@ -7,8 +7,6 @@ CSV and the metadata of a Parquet file may say where the tags come from; whateve
 from __future__ import annotations
 
 import csv
-import json
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from piaa.errors import InputError
+from piaa.files import is_storable, parse_json
 from piaa.jobs.formats.cells import uncell
 from piaa.jobs.manifest import MANIFEST, read_manifest
 
@@ -97,7 +96,7 @@ def _jsonl(file: Path) -> _Parsed:
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
+                value = parse_json(line)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from error
             if isinstance(value, dict) and "path" not in value and not rows and not about:
@@ -193,7 +192,7 @@ _READERS: dict[str, Callable[[Path], _Parsed]] = {".jsonl": _jsonl, ".csv": _csv
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError:
         return {"note": text.strip()}
     return value if isinstance(value, dict) else {"note": value}
@@ -202,19 +201,24 @@ def _object(text: str) -> dict[str, Any]:
 def _row(place: str, value: Any) -> TagRow:
     if not isinstance(value, dict) or not isinstance(value.get("path"), str) or not value["path"]:
         raise ValueError(f"{place}: no path")
+    if not is_storable(value["path"]):
+        raise ValueError(f"{place}: no file is called {value['path'][:60]!r}; it holds what is no text")
     labels = value.get("labels")
     if not isinstance(labels, list) or not all(isinstance(each, dict) for each in labels):
         raise ValueError(f'{place}: labels must be a list of {{"label": ..., "score": ...}}')
     pairs = {each["label"]: _score(place, each["score"]) for each in labels}
-    scores = {name: _score(place, score) for name, score in (value.get("scores") or {}).items()}
-    if not all(isinstance(name, str) for name in pairs):
+    given = value.get("scores") or {}
+    if not isinstance(given, dict):
+        raise ValueError(f"{place}: scores must be an object {{label: score}}")
+    scores = {name: _score(place, score) for name, score in given.items()}
+    if not all(isinstance(name, str) and is_storable(name) for name in (*pairs, *scores)):
         raise ValueError(f"{place}: a label is no text")
     return TagRow(value["path"], dict(sorted(pairs.items(), key=lambda pair: -pair[1])), scores)
 
 
 def _score(place: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{place}: {value!r} is no score")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{place}: {str(value)[:60]} is no score; a score is from 0 to 1")
     return float(value)
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from piaa.engine import Setup, digest
 from piaa.errors import ImageError, InputError
-from piaa.files import write_json, writing
+from piaa.files import parse_json, write_json, writing
 from piaa.inputs.items import Item, batches
 from piaa.jobs import Progress
 from piaa.jobs.common import digest_of_items
@@ -112,7 +112,7 @@ class FeatureStore:
         Raises:
             InputError: naming the file that is not what was written.
         """
-        info = json.loads((path / INFO).read_text(encoding="utf-8"))
+        info = parse_json((path / INFO).read_text(encoding="utf-8"))
         for name, expected in info["sha256"].items():
             if _sha256(path / name) != expected:
                 raise InputError(f"{path / name}: its checksum is wrong; delete the folder {path} to make it again")
@@ -176,7 +176,7 @@ class FeatureStore:
                 progress(state["done"], len(items))
 
     def _open(self, path: Path) -> Features:
-        info = json.loads((path / INFO).read_text(encoding="utf-8"))
+        info = parse_json((path / INFO).read_text(encoding="utf-8"))
         rows = info["rows"]
         if not rows:
             raise InputError(f"none of the {info['items']} images can be read; the first: {info['failed'][0]}")
@@ -213,7 +213,7 @@ class FeatureStore:
 
 def _read_state(partial: Path) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = json.loads((partial / STATE).read_text(encoding="utf-8"))
+        state: dict[str, Any] = parse_json((partial / STATE).read_text(encoding="utf-8"))
         return state
     except (OSError, json.JSONDecodeError):
         return {"done": 0, "rows": [], "failed": [], "seconds": 0.0, "encoder_seconds": 0.0}

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from piaa.errors import InputError
-from piaa.files import claim_folder, whole_file, write_text, writing
+from piaa.files import claim_folder, parse_json, whole_file, write_text, writing
 
 FILE = "results.jsonl"
 
@@ -86,7 +86,7 @@ class Results:
         rows = []
         for number, line in enumerate(lines, start=1):
             try:
-                rows += [Row(**values) for values in json.loads(line)]
+                rows += [Row(**values) for values in parse_json(line)]
             except (json.JSONDecodeError, TypeError) as error:
                 if number == len(lines):
                     break

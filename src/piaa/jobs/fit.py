@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from piaa.errors import ImageError, InputError
-from piaa.files import check_place, sync, writing
+from piaa.files import check_place, parse_json, sync, writing
 from piaa.inputs.items import Item, batches
 from piaa.jobs.common import ErrorLog, Progress, Summary, add_item, errors_path
 from piaa.jobs.evidence import HASH, Keeper, mark
@@ -285,7 +285,7 @@ def _resume(fitting: _Fitting, inputs: Any, source: Opened) -> tuple[Opened, lis
     run, partial = fitting.run, fitting.partial
     try:
         with safe_open(partial.path / CHECKPOINT, framework="pt") as opened:
-            position = json.loads((opened.metadata() or {})["progress"])
+            position = parse_json((opened.metadata() or {})["progress"])
             seen = int(position["seen"])
             rest = _skip(fitting, source, seen)
             fits = fitting.hash.hexdigest() == position["items"] and run.seen == seen
@@ -295,7 +295,7 @@ def _resume(fitting: _Fitting, inputs: Any, source: Opened) -> tuple[Opened, lis
                 run.own = int(position["own"])
                 _take_errors(fitting, int(position["errors_bytes"]))
                 return source, rest
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(
             f"{partial.path}: cannot resume, the checkpoint does not fit or is damaged ({error}); "
             "run again without --resume to start over"

@@ -11,6 +11,7 @@ says how long it was.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from piaa.errors import InputError
-from piaa.files import whole_file, writing
+from piaa.files import parse_json, whole_file, writing
 
 MANIFEST_VERSION = 2
 
@@ -58,7 +59,7 @@ class Partial:
         """
         try:
             with open(self.path / name, encoding="utf-8") as stream:
-                return [json.loads(line) for line in stream]
+                return [parse_json(line) for line in stream]
         except (OSError, ValueError) as error:
             raise _damaged(self.path, f"{name}: {error}") from error
 
@@ -112,16 +113,24 @@ def open_partial(out: Path, settings: dict[str, Any], values: dict[str, Any], re
         path.mkdir()
     partial = Partial(path, values, notices)
     manifest = {"version": MANIFEST_VERSION, "settings": settings, "values": values}
+    manifest["digest"] = _digest(manifest)
     partial.write("manifest.json", lambda aside: aside.write_text(json.dumps(manifest), encoding="utf-8"))
     return partial
 
 
+def _digest(manifest: dict[str, Any]) -> str:
+    """Changes when a manifest does, so that one that was damaged is known as such, whatever is wrong in it."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def _resumed(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        version, before, values = manifest["version"], manifest["settings"], dict(manifest["values"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _damaged(path, f"manifest.json: {error!r}") from error
+        manifest = parse_json((path / "manifest.json").read_text(encoding="utf-8"))
+        if manifest.pop("digest") != _digest(manifest):
+            raise ValueError("its digest does not fit")
+        version, before, values = manifest["version"], dict(manifest["settings"]), dict(manifest["values"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _damaged(path, f"manifest.json: {type(error).__name__}: {str(error)[:200]}") from error
     if version != MANIFEST_VERSION:
         raise InputError(f"{path}: left by another version of piaa; run again without --resume")
     wanted = json.loads(json.dumps(settings))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from piaa.files import csv_line
 from piaa.jobs.formats import Shards, Style
 from piaa.jobs.formats.cells import cell
 
@@ -13,10 +13,12 @@ from piaa.jobs.formats.cells import cell
 def write(path: Path, shards: Shards, score_columns: Sequence[str], style: Style) -> None:
     """Write all rows."""
     with open(path, "w", encoding="utf-8-sig" if style.bom else "utf-8", newline="") as stream:
-        writer = csv.writer(stream, delimiter=style.separator, lineterminator="\n")
-        writer.writerow(["path", "labels", "label_scores", *(f"score:{name}" for name in score_columns)])
+        stream.write(
+            csv_line(["path", "labels", "label_scores", *(f"score:{name}" for name in score_columns)], style.separator)
+        )
         for rows in shards:
             for row in rows:
                 names = cell(";".join(entry["label"] for entry in row["labels"]))
                 scores = ";".join(str(entry["score"]) for entry in row["labels"])
-                writer.writerow([cell(row["path"]), names, scores, *(row["scores"][n] for n in score_columns)])
+                values = (row["scores"][name] for name in score_columns)
+                stream.write(csv_line([cell(row["path"]), names, scores, *values], style.separator))

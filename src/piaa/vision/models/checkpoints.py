@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from piaa.errors import ModelError
+from piaa.files import parse_json
 from piaa.vision.models.torchscript import is_torchscript, read_torchscript
 
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
@@ -27,7 +28,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ModelError: when the file is missing, damaged, holds code instead of weights alone, or is something
         else.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # False for a name too long too
         raise ModelError(f"{path}: no such file")
     try:
         if path.suffix == ".safetensors":
@@ -70,9 +71,11 @@ def read_directory_weights(directory: Path) -> dict[str, Tensor]:
     """
     index = directory / "model.safetensors.index.json"
     if index.is_file():
-        names = sorted(set(read_json(index).get("weight_map", {}).values()))
+        named = read_json(index).get("weight_map", {})
+        if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+            raise ModelError(f"{index}: its weight_map must be an object of names and file names")
         weights: dict[str, Tensor] = {}
-        for name in names:
+        for name in sorted(set(named.values())):
             if Path(name).name != name:
                 raise ModelError(f"{index}: names a file outside its directory: {name!r}")
             weights |= read_state_dict(directory / name)
@@ -90,7 +93,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: when the file is missing, not JSON or not an object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot read it as JSON: {_first_line(error)}") from error
     if not isinstance(content, dict):
