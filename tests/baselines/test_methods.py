@@ -109,7 +109,7 @@ def test_fit_tag_eval_and_explain(name: str, world: Path, tmp_path: Path) -> Non
     labels.write_text("\n".join(NAMES))
     run("fit", world / "unlabelled", "--labels", labels, "--out", file, "--method", name, "--image-size", "trained")
     run("tag", world / "test", "--classifier", file, "--out", tags, "--all-scores")
-    rows = [json.loads(line) for line in tags.read_text().splitlines()]
+    _, *rows = [json.loads(line) for line in tags.read_text().splitlines()]
     assert len(rows) == 6 and all(set(row["scores"]) == set(NAMES) for row in rows)
     again = Recognizer.load(file)
     assert again.method == get_method(name)
@@ -182,7 +182,7 @@ def test_what_is_remembered_depends_on_no_order(monkeypatch: pytest.MonkeyPatch)
     ("options", "message"),
     [
         (["--method", "tagklip"], "no method is called 'tagklip'; choose one of: piaa, clip"),
-        (["--method", "clip", "--recipe", "agreement"], "--method clip has no recipe"),
+        (["--method", "clip", "--recipe", "fixed-fusion"], "--method clip has no recipe"),
         (["--method", "tagclip", "--engine", "onnxruntime"], "tagclip takes the image tower apart"),
         (["--method", "sclip", "--front-end", "clip"], "--method sclip uses the front-end sclip, not clip"),
         (["--method", "clip", "--compound-prompts", "x.txt"], "--compound-prompts are for --method sparc"),

@@ -72,6 +72,7 @@ def test_an_option_with_a_shared_name_is_the_shared_one() -> None:
 SHARING = ("fit", "tag", "eval", "demo", "reproduce", "explain", "train", "serve")
 OWN = {  # another meaning under the same name
     *((name, "--out") for name in SHARING),
+    ("serve", "--max-pixels"),  # a limit of the service, never without one
     *(("train", flag) for flag in ("--labels", "--truth", "--method")),  # a data set brings its own; its own methods
     *(("reproduce", flag) for flag in ("--model", "--pretrained", "--recipe", "--image-size")),
 }

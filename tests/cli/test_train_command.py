@@ -80,7 +80,7 @@ def test_piaa_as_teacher_is_measured_beside_its_student(world: Path) -> None:
 
 def test_a_taught_head_tags_together_with_piaa(world: Path) -> None:
     common = ["--labels", world / "labels.txt", "--image-size", "trained"]
-    invoke("fit", world / "unlabelled", *common, "--out", world / "p.piaa")
+    invoke("fit", world / "unlabelled", *common, "--out", world / "p.piaa", code=3)
     taught = ["--images", world / "unlabelled", "--features", world / "features", "--epochs", "2", "--regime", "none"]
     run(*taught, *common, "--method", "gr", "--pseudo-labels", "piaa", "--out", world / "p.head")
     tag = ["tag", world / "test", "--classifier", world / "p.piaa", "--all-scores"]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from piaa.jobs.evidence import Keeper
     from piaa.recognizer import Recognizer
 
+TOLD_FROM = 50
+"""Images from which on an estimate of quality is worth telling."""
 MOST_NAMED = 5
 """Classes that a note names; --verbose names all of them."""
 
@@ -174,7 +176,7 @@ def show_quality(report: dict[str, Any], names: list[str]) -> None:
     for note in report.get("quality_notes", ()):
         show_note(note)
     quality = report.get("quality")
-    if not quality:
+    if not quality or report["images"] < TOLD_FROM:
         return
     plain = ("[CLS]", "text patches")
     name, best = next((name, value) for name, value in quality["reliability"].items() if name not in plain)

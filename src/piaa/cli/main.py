@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from piaa.cli import app as app_command
 from piaa.cli import (
     bench,
+    check,
     compare,
     console,
     datasets,
@@ -66,6 +67,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS: dict[str, Callable[..., Any]] = {
+    "check": check.check,
     "fit": fit.fit,
     "tag": tag.tag,
     "merge": merge.merge,

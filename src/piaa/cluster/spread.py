@@ -193,6 +193,11 @@ class _ClusterScorer:
         """The scorer's own: a run may go on with a cluster or without one."""
         return self.scorer.fingerprint
 
+    @property
+    def setup(self) -> Any:
+        """The scorer's own, for what is written beside the tags."""
+        return self.scorer.setup
+
     def preprocess(self, scores: Any, /) -> Tensor:
         """C scores."""
         found: Tensor = scores

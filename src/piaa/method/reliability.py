@@ -34,6 +34,7 @@ ENOUGH = 5
 """Images a class from which on more of them change little: docs/adaptive.md."""
 CLEARLY = 0.05
 """By so much an estimate must be better before it is told."""
+BY_ESTIMATE = "by an estimate without labels"
 CLS, TEXT = "[CLS]", "text patches"
 """What stands beside the classifiers in a check: no learning at all."""
 
@@ -174,10 +175,14 @@ def quality_notes(quality: Mapping[str, Any], recipe: str, images: int, classes:
             "take another --front-end ('piaa check' compares them)"
         )
     own = found[recipe]["fused"] if found else 0.0
-    better = [name for name, value in found.items() if name in (CLS, TEXT) and value["fused"] > own + CLEARLY]
+    better = [
+        name
+        for name, value in found.items()
+        if name in (CLS, TEXT) and value["fused"] > own + max(CLEARLY, images**-0.5)
+    ]
     if better:
         notes.append(
-            f"by an estimate without labels, {better[0]} alone tells more than what was learnt "
+            f"{BY_ESTIMATE}, {better[0]} alone tells more than what was learnt "
             f"({found[better[0]]['fused']:.2f} against {own:.2f}): look at some images before you trust the labels"
         )
     return notes
