@@ -158,15 +158,14 @@ def test_what_is_not_installed_says_what_to_install(tmp_path: Path, monkeypatch:
         "skipped 3 .jxl: pip install pillow-jxl-plugin",
         "skipped 1 .mp4: videos are read with --frames N, after pip install av",
         "skipped 1 .tar: a tar is read where it is named itself, such as 'shards/*.tar'",
-        "skipped 5,000 .txt",
-        "skipped 2 files without an ending",
+        "skipped 5,002 files of other kinds: 5,000 .txt, 2 without an ending",
     ]
 
 
 def test_many_endings_are_summed() -> None:
     lines = skipped_text(Counter({f".{number:03d}": number for number in range(1, 101)}))
-    assert len(lines) == 13 and lines[0] == "skipped 100 .100"
-    assert lines[-1] == f"skipped {sum(range(1, 89)):,} with 88 other endings"
+    assert len(lines) == 1 and lines[0].startswith("skipped 5,050 files of other kinds: 100 .100, 99 .099, ")
+    assert lines[0].endswith(" and 88 endings more")
 
 
 # colours

@@ -42,7 +42,7 @@ def app(
         from piaa.app.session import Session
         from piaa.app.work import Settings
     except ModuleNotFoundError as error:
-        raise InputError(f"the page needs {error.name}: pip install 'piaa[app]'") from error
+        raise InputError(f"the page needs {error.name}: in a checkout: pip install -e '.[app]'") from error
     if classifier is not None and not classifier.is_file():
         raise InputError(f"{classifier}: no such file; 'piaa fit' writes classifiers")
     with tempfile.TemporaryDirectory(prefix="piaa-app-") as own, socket.socket() as listener:

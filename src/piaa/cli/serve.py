@@ -49,7 +49,7 @@ def serve(
         import prometheus_client  # noqa: F401
         import python_multipart  # noqa: F401
     except ImportError as error:
-        raise InputError(f"the service needs {error.name}: pip install 'piaa[serve]'") from error
+        raise InputError(f"the service needs {error.name}: in a checkout: pip install -e '.[serve]'") from error
     from piaa.serve.app import Service
     from piaa.serve.reload import Loader, Shelf, check_sets
     from piaa.serve.server import listen, run

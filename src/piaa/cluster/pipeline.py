@@ -60,7 +60,7 @@ def connect() -> None:
     try:
         import ray
     except ImportError as error:
-        raise InputError("--cluster ray needs Ray: pip install 'piaa[ray]'") from error
+        raise InputError("--cluster ray needs Ray: in a checkout: pip install -e '.[ray]'") from error
     if not ray.is_initialized():
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)

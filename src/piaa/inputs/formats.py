@@ -138,23 +138,23 @@ def looks_like_image(head: bytes) -> bool:
 
 
 def skipped_text(skipped: Counter[str]) -> list[str]:
-    """What was left out, one line for each ending, the most frequent first, with what to do about it.
+    """What was left out: a line for each ending that something can be done about, and one for all others.
 
     Args:
         skipped: files by lower-case ending with its dot; empty for none.
 
     Returns:
-        Lines such as `skipped 2,000 .cr3: pip install rawpy`.
+        Lines such as `skipped 2,000 .cr3: pip install rawpy`, the most frequent first, and last
+        `skipped 3 files of other kinds: 2 .txt, 1 .json`.
     """
-    ordered = sorted(skipped.items(), key=lambda pair: (not _remedy(pair[0]), -pair[1], pair[0]))
-    lines = []
-    for suffix, count in ordered[:_LONGEST_LIST]:
-        remedy = _remedy(suffix)
-        named = suffix or ("file" if count == 1 else "files") + " without an ending"
-        lines.append(f"skipped {count:,} {named}" + (f": {remedy}" if remedy else ""))
-    rest = ordered[_LONGEST_LIST:]
-    if rest:
-        lines.append(f"skipped {sum(count for _, count in rest):,} with {len(rest)} other endings")
+    ordered = sorted(skipped.items(), key=lambda pair: (-pair[1], pair[0]))
+    lines = [f"skipped {count:,} {suffix}: {_remedy(suffix)}" for suffix, count in ordered if _remedy(suffix)]
+    others = [(suffix or "without an ending", count) for suffix, count in ordered if not _remedy(suffix)]
+    if others:
+        total = sum(count for _, count in others)
+        named = ", ".join(f"{count:,} {suffix}" for suffix, count in others[:_LONGEST_LIST])
+        more = f" and {len(others) - _LONGEST_LIST} endings more" if len(others) > _LONGEST_LIST else ""
+        lines.append(f"skipped {total:,} {'file' if total == 1 else 'files'} of other kinds: {named}{more}")
     return lines
 
 

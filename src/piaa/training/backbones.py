@@ -224,7 +224,9 @@ class TrainedNetwork:
         try:
             import onnxscript  # noqa: F401
         except ImportError as error:
-            raise ModelError("the export needs onnx and onnxscript: pip install 'piaa[engines]'") from error
+            raise ModelError(
+                "the export needs onnx and onnxscript: in a checkout: pip install -e '.[engines]'"
+            ) from error
         example, network = torch.zeros(2, 3, self.size, self.size), _Probabilities(self.network).eval()
         batch = {0: torch.export.Dim("batch", min=1)}
         with whole_file(path) as aside:

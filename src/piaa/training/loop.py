@@ -29,7 +29,7 @@ from piaa.training.objectives import Batch, loss_named
 from piaa.training.schedules import schedule_of
 from piaa.training.spec import Constants, Method, Pace
 
-ADVICE = "training needs Lightning Fabric: pip install 'piaa[train]'"
+ADVICE = "training needs Lightning Fabric: in a checkout: pip install -e '.[train]'"
 Judge = Callable[[Network], float]
 
 

@@ -96,7 +96,7 @@ def test_the_users_own_metric_is_in_the_table(world: Path, tmp_path: Path) -> No
 def test_compare_two_runs(measured: tuple[Path, dict, str], tmp_path: Path) -> None:
     first = measured[0] / "run.parquet"
     table = read_scores(first)
-    better = {name: scores + 0.5 * table.labels for name, scores in table.scores.items()}
+    better = {name: scores + 1.5 * table.labels for name, scores in table.scores.items()}
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0)).tolist()
     second = replace(table, scores=better, decided=table.labels.bool()).rows(order, list(range(len(object_names()))))
     write_scores(tmp_path / "second.parquet", second)

@@ -39,10 +39,13 @@ _NAMES = re.compile(r"^  __(?:parameters|buffers)__ = \[(.*)\]", re.MULTILINE)
 
 def is_torchscript(path: Path) -> bool:
     """Whether a file is a TorchScript archive, as OpenAI's `.pt` files are."""
-    if not zipfile.is_zipfile(path):
+    try:
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):  # a damaged archive is none
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def read_torchscript(path: Path) -> dict[str, Tensor]:
