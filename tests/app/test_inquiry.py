@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from piaa.app.inquiry import Inquiry, at_half
-from piaa.app.intervals import widened
 from piaa.app.view import View
 from piaa.app.work import Result
 from piaa.errors import InputError
 from piaa.method.calibration import choose_pairs, estimate
+from piaa.method.intervals import widened
 from piaa.method.thresholds import Thresholds
 
 Scores = np.ndarray

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from piaa.app.intervals import widened
 from piaa.app.view import View
 from piaa.errors import InputError
 from piaa.method.calibration import Estimate
@@ -74,12 +73,9 @@ class Inquiry:
             return {"answered": len(self.answers), "wanted": ENOUGH}
         pairs = [(self.questions[number], value) for number, value in self.answers.items()]
         found, _ = learn(pairs, self.thresholds)
-        scores, weights = (np.array([getattr(q, name) for q, _ in pairs]) for name in ("score", "weight"))
-        shares = widened(found, scores, np.array([value for _, value in pairs]), weights)
-        names = ("precision", "recall", "f1")
         return {
             "answered": len(pairs),
-            **{name: _for_page(share) for name, share in zip(names, shares, strict=True)},
+            **{name: _for_page(getattr(found, name)) for name in ("precision", "recall", "f1")},
             "moved": None if found.cut == 0.5 else found.cut,
             "expected_f1": round(found.expected_f1, 4),
         }

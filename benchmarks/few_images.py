@@ -1,0 +1,114 @@
+"""How many unlabelled images are needed, and what images of none of the words are given, on drawn scenes.
+
+    python benchmarks/few_images.py --seeds 61 62
+
+First table: mAP and CF1 on 1,000 test scenes by the number of unlabelled ones, 60 words; with text prototypes in the
+place of what few images teach (the default), without, and text patches alone. Second: only some of the 60 words are
+given;
+how many of the images that show none of them are given a label.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from piaa import Recognizer
+from piaa.evaluation.metrics import f1, mean_average_precision
+from piaa.inputs.items import batches, iterate
+from piaa.method.evidence import Evidence
+from piaa.method.learning import learn
+from piaa.method.patch_classifier import PatchClassifier
+from piaa.method.recipes import Recipe, get_recipe
+from piaa.method.reliability import TEXT, without_learning
+from piaa.scenes import object_names
+from piaa.scenes.folders import write_scene_folder
+
+COUNTS = (3, 10, 30, 50, 100, 200, 500, 1000)
+WORDS = (5, 10, 20)
+Images = tuple[Tensor, Tensor]
+
+
+def encoded(seed: int, images: int) -> tuple[Images, Images, Tensor, Tensor]:
+    """Unlabelled images, test images, prototypes, true labels."""
+    learner = Recognizer(object_names()).learner()
+    encode, parts = learner.setup.encoder(), []
+    labels = torch.zeros(images, len(object_names()), dtype=torch.bool)
+    with tempfile.TemporaryDirectory() as folder:
+        for split in ("unlabelled", "test"):
+            drawn = write_scene_folder(f"{folder}/{split}", seed, split, images)
+            pieces = [encode(b.images) for b in batches(iterate(f"{folder}/{split}"), learner.preprocess, 50)]
+            parts.append((torch.cat([p.cls for p in pieces]), torch.cat([p.patches for p in pieces])))
+        for row, (_, scene) in enumerate(drawn):
+            labels[row, list(scene.labels)] = True
+    return parts[0], parts[1], learner.prototypes, labels
+
+
+def fitted(images: Images, text: Tensor, recipe: Recipe, rule: str = "bimodal") -> PatchClassifier:
+    evidence = Evidence(len(text), text.shape[1], recipe.bank_size)
+    evidence.update(*images, torch.arange(len(images[0])), text, recipe.text_scale)
+    return learn(evidence, text, recipe).classifier.with_learnt_thresholds(*images, rule)
+
+
+def few(worlds: list[tuple], console: Console) -> None:
+    default = get_recipe("default")
+    ways: dict[str, Callable[[Images, Tensor], PatchClassifier]] = {
+        "default": lambda images, text: fitted(images, text, default),
+        "no text": lambda images, text: fitted(images, text, replace(default, text_prior=0.0)),
+        "text patches": lambda images, text: without_learning(fitted(images, text, default), default.text_scale)[
+            TEXT
+        ].with_learnt_thresholds(*images, "bimodal"),
+    }
+    table = Table("unlabelled images", "a word", *(f"{way}, mAP / CF1" for way in ways), box=box.MARKDOWN)
+    for count in COUNTS:
+        cells = []
+        for make in ways.values():
+            marks = []
+            for unlabelled, test, text, labels in worlds:
+                classifier = make(tuple(part[:count] for part in unlabelled), text)
+                scores = classifier.score(*test)
+                decided = torch.from_numpy(classifier.decide(scores))
+                marks.append((100 * mean_average_precision(scores, labels), 100 * f1(decided, labels).cf1))
+            cells.append(" / ".join(f"{statistics.mean(values):.1f}" for values in zip(*marks, strict=True)))
+        table.add_row(str(count), f"{count / len(object_names()):.2g}", *cells)
+    console.print(table)
+
+
+def foreign(worlds: list[tuple], console: Console) -> None:
+    table = Table("words given", "thresholds", "CF1", "images of none", "given a label, %", box=box.MARKDOWN)
+    for words in WORDS:
+        for rule in ("bimodal", "strict", "precision:0.9"):
+            marks = []
+            for number, (unlabelled, test, text, labels) in enumerate(worlds):
+                some = torch.randperm(len(text), generator=torch.Generator().manual_seed(number))[:words]
+                classifier = fitted(unlabelled, text[some], get_recipe("default"), rule)
+                decided = torch.from_numpy(classifier.decide(classifier.score(*test)))
+                none = ~labels[:, some].any(dim=1)
+                wrong = 100 * float(decided[none].any(dim=1).float().mean())
+                marks.append((100 * f1(decided, labels[:, some]).cf1, float(none.sum()), wrong))
+            table.add_row(str(words), rule, *(f"{statistics.mean(v):.1f}" for v in zip(*marks, strict=True)))
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[61])
+    parser.add_argument("--images", type=int, default=1000)
+    arguments = parser.parse_args()
+    worlds = [encoded(seed, arguments.images) for seed in arguments.seeds]
+    console = Console(width=140)
+    few(worlds, console)
+    foreign(worlds, console)
+
+
+if __name__ == "__main__":
+    main()
