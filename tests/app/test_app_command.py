@@ -58,4 +58,4 @@ def test_what_is_not_there_is_named(
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = CliRunner().invoke(app, ["app", "--no-browser", str(tmp_path)])
-    assert result.exit_code == 1 and "pip install" in result.output and "piaa[app]" in result.output
+    assert result.exit_code == 1 and "pip install" in result.output and ".[app]" in result.output

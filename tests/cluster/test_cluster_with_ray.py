@@ -11,6 +11,7 @@ import pytest
 from cluster_world import LABELS, photos
 
 pytest.importorskip("ray")
+pytestmark = pytest.mark.slow  # a minute and more; `pytest -m slow`
 
 PROGRAM = """
 import os, signal, sys

@@ -19,7 +19,8 @@ from piaa.search.index import SearchIndex, update_index
 from piaa.search.pieces import pieces_of
 from piaa.search.rank import rank
 from piaa.search.setup import setup_for
-from piaa.search.words import check_words, text_of, unknown_words
+from piaa.search.words import check_words, text_of
+from piaa.vocabulary.unknown import unknown_words
 
 COUNT = 24
 
