@@ -231,7 +231,7 @@ def make_world(folder: Path, images: int) -> tuple[World, Recognizer]:
     recognizer = Recognizer.load(folder / "c.piaa")  # as the service does
     write_scene_folder(folder / "images", 32, "unlabelled", images)
     offline(recognizer, folder)
-    rows = [json.loads(line) for line in (folder / "tags.jsonl").read_text().splitlines()]
+    _, *rows = [json.loads(line) for line in (folder / "tags.jsonl").read_text().splitlines()]
     files = [(Path(row["path"]).name, Path(row["path"]).read_bytes()) for row in rows]
     return World(files, {Path(row["path"]).name: row["labels"] for row in rows}, folder / "c.piaa"), recognizer
 

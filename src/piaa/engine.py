@@ -35,7 +35,6 @@ from piaa.vision.runtimes.build import build_encoder
 from piaa.vision.views import SeveralViews, Views
 from piaa.vocabulary.alike import vocabulary_notes
 from piaa.vocabulary.labels import Label
-from piaa.vocabulary.unknown import unknown_notes
 
 
 @dataclass(frozen=True)
@@ -134,8 +133,7 @@ class Learner:
     ) -> None:
         self.setup, self.labels, self.recipe, self.others = setup, list(labels), recipe, list(others)
         self.prototypes = prototypes.float().cpu()
-        names = [label.name for label in labels]
-        self.vocabulary_notes = unknown_notes(setup.model, labels) or vocabulary_notes(names, self.prototypes)
+        self.vocabulary_notes = vocabulary_notes([label.name for label in labels], self.prototypes)
         self.preprocess = setup.preprocess
         self.fingerprint = digest(
             setup.describe(),

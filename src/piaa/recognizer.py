@@ -33,6 +33,7 @@ from piaa.tags import Tags
 from piaa.vision.models import EMBEDDED
 from piaa.vocabulary.labels import Label, parse_labels
 from piaa.vocabulary.prototypes import resolve_templates, text_prototypes
+from piaa.vocabulary.unknown import unknown_notes
 
 if TYPE_CHECKING:
     from piaa.hub import Pushed
@@ -156,6 +157,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             learner = Learner(setup, labels, prototypes, recipe, others=others)
         else:
             learner = MethodLearner(setup, labels, method, templates_of(method, self.templates))
+        learner.vocabulary_notes = unknown_notes(setup.model, labels) or learner.vocabulary_notes
         for note in learner.vocabulary_notes:
             warnings.warn(note, stacklevel=3)
         return learner

@@ -222,5 +222,5 @@ for line in sys.stdin.read().splitlines():
         HF_ENDPOINT=address, HF_HUB_OFFLINE="1",
     )  # fmt: skip
     assert [each[0] for each in found] == ["0", "1"], found
-    assert tags.read_text() == rows and json.loads(rows.splitlines()[0])["path"]
+    assert tags.read_text() == rows and json.loads(rows.splitlines()[1])["path"]
     assert "not in the cache of this machine" in found[1]
