@@ -22,8 +22,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed
 	$(BIN)/piaa demo --seed $(SEED) --out $(OUT)
 
-test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed # a process for each core, one thread each; a file stays in one process
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -105,7 +105,7 @@ def test_times_of_others_in_units_of_piaas(tmp_path: Path, monkeypatch: pytest.M
     run("reproduce", "table5", "--images", 1, "--rows", "CLIP", "--rows", "TagCLIP")
     found = rows_of(Path("results"))
     assert {key[2] for key in found} == {"classes=15", "classes=30", "classes=60"}
-    for (line, metric, _), row in found.items():
+    for (_, metric, _), row in found.items():
         assert metric == RATIO and row.low is not None and row.high is not None
         assert 0 < row.low <= row.value <= row.high
     for classes in {parameter for _, _, parameter in found}:  # it encodes the image and what it looks at once more

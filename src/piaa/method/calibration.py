@@ -18,7 +18,7 @@ Flags = NDArray[np.bool_]
 FLOOR = 0.02  # what a pair of no doubt counts beside sqrt(p (1 - p)) of the others, 0.5 at most
 CUTS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 REPLICATES = 1000
-SURE = 0.9
+SURE = 0.95
 """Share of the bootstrap replicates in which another cut must be better before the thresholds are moved."""
 
 
