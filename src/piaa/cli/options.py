@@ -100,7 +100,7 @@ Quality = Annotated[
     str,
     typer.Option(
         "--quality",
-        help="fast (8 bits where installed, small input), standard or best (two sizes, 3.3 times the work).",
+        help="fast (8 bits where installed, small input), standard or best (two sizes, four times the work).",
     ),
 ]
 Resize = Annotated[str | None, typer.Option("--resize", help="shortest, squash or pad; else the model's own.")]
