@@ -31,6 +31,7 @@ from piaa.questions import Question, ask, learn
 from piaa.setups import parameters_of, setup_of
 from piaa.tags import Tags
 from piaa.vision.models import EMBEDDED
+from piaa.vision.models.usual import unlike_notes
 from piaa.vocabulary.labels import Label, parse_labels
 from piaa.vocabulary.prototypes import resolve_templates, text_prototypes
 from piaa.vocabulary.unknown import unknown_notes
@@ -171,6 +172,11 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         if learner.images == 0:
             raise InputError("no readable image among the unlabelled ones, so nothing can be learnt; see errors_")
         classifier = learner.finish(self.threshold_rule)
+        if isinstance(learner, Learner):
+            unlike = unlike_notes(learner.setup.model.name, learner.evidence.cls_moments.mean)
+            for note in unlike:
+                warnings.warn(note, stacklevel=3)
+            classifier = replace(classifier, report={**classifier.report, "picture_notes": unlike})
         method = learner.method if isinstance(learner, MethodLearner) else None
         chosen = templates_of(method, self.templates) if method else resolve_templates(self.templates)
         templates = {"templates": list(chosen)}
