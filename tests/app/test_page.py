@@ -151,6 +151,7 @@ def test_thresholds_move_where_the_answers_say(photos: Path, tmp_path: Path) -> 
     with running(tmp_path, photos.parent) as (session, address), chromium_page() as page:
         many(session, 300)
         page.goto(address)
+        page.locator("#ask-count").select_option("50")
         page.locator("#ask").click()
         page.locator("#question").wait_for()
         questions = session.inquiry.questions
