@@ -60,7 +60,7 @@ class Command:
             return child
         code = 70
         try:
-            log = os.open(self.out.parent / f"{self.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            log = os.open(self.out.parent / f"{self.name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(log, 1)
             os.dup2(log, 2)
             if limit:
@@ -162,13 +162,18 @@ def soak(
     return {"faults": hits, "runs": runs, "exit_codes": dict(sorted(codes.items())), "different": 0, "torn": early}
 
 
+LOG = 8000
+"""Bytes that what a run prints may take."""
+
+
 def full_disk(command: Command, faults: int, wanted: dict[str, bytes], chance: random.Random) -> dict[str, Any]:
     """Runs in which no file can grow beyond a random size, then resumed without that limit."""
     codes: Counter[int] = Counter()
     largest = max(len(content) for name, content in wanted.items() if not name.endswith("_manifest.json"))
     for _ in range(faults):
         command.forget()
-        code = command.wait(command.start(limit=int(largest * chance.uniform(0.01, 0.99)) + 200))
+        limit = max(LOG, int(largest * chance.uniform(0.01, 0.99)) + 200)  # what is printed is a file too
+        code = command.wait(command.start(limit=limit))
         codes[code] += 1
         if code != 1:
             raise SystemExit(f"{command.name}: exit code {code} without room on the disk\n{command.said()}")
