@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -20,12 +20,12 @@ from torch import Tensor
 
 from piaa.classifier import Classifier
 from piaa.method.evidence import Evidence
-from piaa.method.learning import Learnt, learn
+from piaa.method.learning import Learnt, learn, sample_scores
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.pvcl import PVCLResult
 from piaa.method.recipes import Recipe, Scales
 from piaa.method.reliability import quality_notes, quality_of
-from piaa.method.thresholds import DEFAULT_RULE
+from piaa.method.thresholds import DEFAULT_RULE, expected_average_precision, learn_thresholds
 from piaa.version import __version__
 from piaa.vision.encoder import Encoded, Encoder
 from piaa.vision.models import BatchedEncoder, LoadedModel, most_images
@@ -187,8 +187,10 @@ class Learner:
     def finish(self, rule: str = DEFAULT_RULE) -> Classifier:
         """Stages I to III, the scales of inference, and the thresholds by `rule`, on what has been seen."""
         (classifier, result, text), recipe, found = self._chosen()
-        sample = self.evidence.sample
-        learnt = classifier.with_learnt_thresholds(sample.cls, sample.patches, rule)
+        scores = sample_scores(classifier, self.evidence)
+        learnt = replace(classifier, thresholds=learn_thresholds(scores, rule))
+        if found:
+            found["expected_ap"] = expected_average_precision(scores).tolist()
         provenance = self.evidence.bank.rows()["provenance"][result.kept]
         return Classifier(
             self.labels,

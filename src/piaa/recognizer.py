@@ -23,12 +23,12 @@ from piaa.explanation import Explanation
 from piaa.inputs.items import iterate
 from piaa.inputs.reading import Reading
 from piaa.method.calibration import Calibrated
-from piaa.method.recipes import Recipe, candidates_of, recipe_from_dict
+from piaa.method.recipes import Recipe, candidates_of
 from piaa.method.thresholds import DEFAULT_RULE, Thresholds, get_rule
 from piaa.methods import AnyLearner, AnyScorer, MethodLearner, front_end_of, method_of, scorer_of, templates_of
-from piaa.qualities import engine_of_fit, get_quality, quality_with
+from piaa.qualities import engine_of_fit, get_quality
 from piaa.questions import Question, ask, learn
-from piaa.setups import parameters_of, setup_of
+from piaa.setups import constructor_of, parameters_of, setup_of
 from piaa.tags import Tags
 from piaa.vision.models import EMBEDDED
 from piaa.vision.models.usual import unlike_notes
@@ -60,8 +60,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         recipe: a name of `piaa.method.recipes.RECIPES`, a `Recipe`, or `auto`: the one that the images speak for.
         templates: a name of `piaa.vocabulary.prototypes.TEMPLATE_SETS`, a template, or several.
         image_size: side or (height, width) in pixels; None is the quality's own, mostly a third more than the model was
-            trained for; `trained`
-            is that size itself, as published.
+            trained for; `trained` is that size itself, as published.
         quality: `fast`, `standard` or `best`: how much work an image is worth; see `piaa.qualities`.
         resize: `shortest`, `squash` or `pad`; None is the model's own.
         threshold_rule: a name of `piaa.method.thresholds.RULES`, or `precision:0.9`: as many labels as an estimated
@@ -316,18 +315,12 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         classifier = Classifier.load(path)
         s = classifier.settings
         named = (model, pretrained) if model else (s["model"], pretrained or s["pretrained"] or None)
-        given = parameters_of(s)
-        quality = quality_with(given.pop("views"))
         recognizer = cls(
             classifier.labels,
             model=named[0],
             pretrained=named[1],
-            **given,
-            quality=quality,
-            recipe=recipe_from_dict(s["recipe"]) if "recipe" in s else "default",
+            **constructor_of(s),
             method=method_of(classifier) or PIAA,
-            templates=tuple(s["templates"]),
-            threshold_rule=s["threshold_rule"],
             device=device,
             engine=engine or engine_of_fit(s.get("engine")),
             batch_size=batch_size,

@@ -7,6 +7,8 @@ from typing import Any
 
 from piaa.engine import Setup
 from piaa.errors import InputError
+from piaa.method.recipes import recipe_from_dict
+from piaa.qualities import quality_with
 from piaa.vision.front_ends import get_front_end
 from piaa.vision.models import LoadedModel, load_model
 from piaa.vision.runtimes import parse_engine
@@ -54,6 +56,23 @@ def parameters_of(settings: dict[str, Any]) -> dict[str, Any]:
         "views": settings.get("views", "one"),
         "resize": settings["resize"],
         "precision": PRECISIONS[settings["precision"]],
+    }
+
+
+def constructor_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of `piaa.recognizer.Recognizer` that a classifier's settings, or those of evidence, stand for.
+
+    Not among them: labels, where the weights are, and what runs the encoder.
+    """
+    given = parameters_of(settings)
+    views = given.pop("views")
+    recipe = settings.get("recipe", "default")  # a method of `piaa.baselines` has none
+    return {
+        **given,
+        "quality": quality_with(views),
+        "recipe": recipe_from_dict(recipe) if isinstance(recipe, dict) else recipe,
+        "templates": tuple(settings["templates"]),
+        "threshold_rule": settings["threshold_rule"],
     }
 
 

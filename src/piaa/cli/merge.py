@@ -65,25 +65,17 @@ def learn(file: EvidenceFile, out: Path, moved: tuple[str | None, str | None], d
         InputError: the model, or this version of piaa, is not the one that the evidence was made with.
     """
     from piaa.engine import Learner
-    from piaa.method.recipes import AUTO, recipe_from_dict
-    from piaa.qualities import quality_with
     from piaa.recognizer import Recognizer
-    from piaa.setups import parameters_of
+    from piaa.setups import constructor_of
     from piaa.vocabulary.labels import Label
 
     s = file.about["settings"]
-    given = parameters_of(s)
-    quality = quality_with(given.pop("views"))
     model, pretrained = moved[0] or s["model"], moved[1] or (None if moved[0] else s["pretrained"] or None)
     recognizer = Recognizer(
         [Label(name, tuple(synonyms)) for name, synonyms in file.about["labels"]],
         model=model,
         pretrained=pretrained,
-        **given,
-        quality=quality,
-        recipe=s["recipe"] if s["recipe"] == AUTO else recipe_from_dict(s["recipe"]),
-        templates=tuple(s["templates"]),
-        threshold_rule=s["threshold_rule"],
+        **constructor_of(s),
         device=device,
         engine=s.get("engine", "eager"),
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from piaa.method.agreement import WEIGHTINGS
@@ -49,6 +51,15 @@ def of_result(result: PVCLResult, evidence: Evidence, prototypes: Tensor, recipe
     if cls is not None and patches is not None:
         classifier = WEIGHTINGS[recipe.weighting](classifier, cls, patches)
     return Learnt(classifier, result, share)
+
+
+def sample_scores(classifier: PatchClassifier, evidence: Evidence) -> NDArray[np.float64]:
+    """Scores n x C, 0 to 1, of the images that the evidence has whole; n is 0 before the first."""
+    cls, patches = evidence.sample.cls, evidence.sample.patches
+    if cls is None or patches is None:
+        return np.zeros((0, classifier.classes))
+    scores: NDArray[np.float64] = classifier.score(cls, patches).double().numpy()
+    return scores
 
 
 def text_share(images: int, classes: int, prior: float) -> float:

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,7 +25,6 @@ from piaa.method.agreement import LEAST, MOST, Reliabilities, checkerboard, corr
 from piaa.method.evidence import Evidence
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Scales
-from piaa.method.thresholds import expected_average_precision
 
 IMAGES = 500
 """Images that an estimate looks at, at most."""
@@ -108,15 +106,6 @@ def choose(candidates: Mapping[str, PatchClassifier], cls: Tensor, patches: Tens
     return dict(sorted(found.items(), key=lambda item: -round(item[1].fused, 6)))
 
 
-def expected_ap(learnt: PatchClassifier, cls: Tensor, patches: Tensor) -> list[float]:
-    """AP of each class, 0 to 1, as the two-component mixture of its unlabelled scores expects it.
-
-    It orders the classes of one problem only roughly, and is too high where absent and present overlap.
-    """
-    scores = learnt.score(cls, patches).double().numpy()
-    return [float(value) for value in np.nan_to_num(expected_average_precision(scores))]
-
-
 def without_learning(learnt: PatchClassifier, text_scale: float) -> dict[str, PatchClassifier]:
     """[CLS] alone, and the maximum of text patches alone, with the prototypes of a classifier."""
     plain = replace(learnt.with_text(Scales(text_scale, 1.0, 1.0, "odds")), aggregator="max")
@@ -137,8 +126,7 @@ def quality_of(candidates: Mapping[str, PatchClassifier], evidence: Evidence, te
         text_scale: of text patches.
 
     Returns:
-        `reliability`: name to the values of `Reliability`, the best first, [CLS] and text patches among them;
-        `expected_ap`: of each class, of the best candidate.
+        `reliability`: name to the values of `Reliability`, the best first, [CLS] and text patches among them.
     """
     cls, patches = evidence.sample.cls, evidence.sample.patches
     first = next(iter(candidates.values()))
@@ -146,11 +134,7 @@ def quality_of(candidates: Mapping[str, PatchClassifier], evidence: Evidence, te
         return {}
     few = slice(0, IMAGES)
     found = choose({**candidates, **without_learning(first, text_scale)}, cls[few], patches[few])
-    best = next(name for name in found if name in candidates)
-    return {
-        "reliability": {name: value._asdict() for name, value in found.items()},
-        "expected_ap": expected_ap(candidates[best], cls, patches),
-    }
+    return {"reliability": {name: value._asdict() for name, value in found.items()}}
 
 
 def quality_notes(quality: Mapping[str, Any], recipe: str, images: int, classes: int) -> list[str]:

@@ -269,6 +269,8 @@ def _two_gaussians(x: Array, rounds: int = 100) -> tuple[Array, Array, Array, Ar
 def expected_average_precision(scores: Array) -> Array:
     """AP of each class over these images if the mixture's posterior probabilities were true: C, 0 to 1.
 
+    It orders the classes of one problem only roughly, and is too high where absent and present overlap.
+
     Args:
         scores: N x C in 0..1, unlabelled.
     """

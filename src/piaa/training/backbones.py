@@ -6,7 +6,6 @@ looks at stored embeddings of the same images.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +15,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from piaa.errors import ClassifierError, ImageError, InputError, ModelError
 from piaa.files import whole_file
 from piaa.inputs.items import Item
 from piaa.jobs import Progress
+from piaa.training import files
 from piaa.training.heads import Head, Network
 from piaa.training.loop import Place
 from piaa.training.material import Material
@@ -188,12 +187,7 @@ class TrainedNetwork:
             "format": FORMAT, "version": VERSION, "backbone": self.backbone, "size": self.size, "labels": self.names,
             "settings": self.settings,
         }  # fmt: skip
-        tensors = {name: tensor.contiguous().clone() for name, tensor in self.network.state_dict().items()}
-        try:
-            with whole_file(path) as aside:
-                save_file(tensors, aside, metadata={"piaa": json.dumps(plain)})
-        except (InputError, SafetensorError) as error:
-            raise ClassifierError(f"cannot write the trained network: {error}") from error
+        files.write(path, plain, self.network.state_dict(), "the trained network")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TrainedNetwork:
@@ -204,11 +198,8 @@ class TrainedNetwork:
         """
         path = Path(path)
         try:
-            with safe_open(path, framework="pt") as opened:
-                plain = json.loads((opened.metadata() or {}).get("piaa", "{}"))
-                if plain.get("format") != FORMAT or plain.get("version") != VERSION:
-                    raise ClassifierError(f"{path}: no trained network; give a file that 'piaa train --backbone' wrote")
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            foreign = "no trained network; give a file that 'piaa train --backbone' wrote"
+            plain, tensors = files.read(path, (FORMAT, VERSION), foreign)
             network = Network(Head(*tensors["head.weight"].shape), load_backbone(plain["backbone"], RANDOM))
             network.load_state_dict(tensors)
             return cls(network.eval(), plain["backbone"], plain["size"], plain["labels"], plain["settings"])

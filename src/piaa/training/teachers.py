@@ -6,18 +6,18 @@ A teacher sees the embeddings of the training images and their classes' names, n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from piaa.errors import InputError
-from piaa.method.agreement import WEIGHTINGS
 from piaa.method.evidence import Evidence
+from piaa.method.learning import learn, sample_scores
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import get_recipe
-from piaa.method.thresholds import DEFAULT_RULE
+from piaa.method.thresholds import learn_thresholds
 from piaa.training.material import Material
 
 CLIP_SCALE = 100.0
@@ -78,13 +78,8 @@ def learn_piaa(material: Material, recipe: str = "default") -> PatchClassifier:
     evidence = Evidence(len(prototypes), prototypes.shape[1], chosen.bank_size)
     for cls, patches, rows in material.batches():
         evidence.update(cls, patches, rows, prototypes, chosen.text_scale)
-    result = evidence.learn(prototypes, chosen)
-    scales = evidence.scales(result.weight, result.bias, prototypes, chosen)
-    learnt = PatchClassifier(result.weight, result.bias, prototypes, scales, chosen.alpha, chosen.aggregator)
-    sample = evidence.sample.cls, evidence.sample.patches
-    if sample[0] is not None and sample[1] is not None:
-        learnt = WEIGHTINGS[chosen.weighting](learnt, sample[0], sample[1])
-    return learnt.with_learnt_thresholds(*sample, DEFAULT_RULE)
+    classifier = learn(evidence, prototypes, chosen).classifier
+    return replace(classifier, thresholds=learn_thresholds(sample_scores(classifier, evidence)))
 
 
 TEACHERS: dict[str, Callable[[Material], Teacher]] = {"clip": clip_teacher, "piaa": piaa_teacher}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
-from piaa.errors import ClassifierError, InputError
-from piaa.files import whole_file
+from piaa.errors import ClassifierError
 from piaa.method.thresholds import Thresholds
+from piaa.training import files
 from piaa.training.heads import Head, features_named
 
 FORMAT, VERSION = "piaa-trained-head", 1
@@ -61,12 +59,7 @@ class TrainedHead:
         if self.thresholds is not None:
             tensors["thresholds.values"] = torch.from_numpy(self.thresholds.values)
             tensors["thresholds.slope"] = torch.from_numpy(self.thresholds.slope)
-        copies = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
-        try:
-            with whole_file(path) as aside:
-                save_file(copies, aside, metadata={"piaa": json.dumps(plain)})
-        except (InputError, SafetensorError) as error:
-            raise ClassifierError(f"cannot write the trained head: {error}") from error
+        files.write(path, plain, tensors, "the trained head")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TrainedHead:
@@ -77,11 +70,8 @@ class TrainedHead:
         """
         path = Path(path)
         try:
-            with safe_open(path, framework="pt") as opened:
-                plain = json.loads((opened.metadata() or {}).get("piaa", "{}"))
-                if plain.get("format") != FORMAT or plain.get("version") != VERSION:
-                    raise ClassifierError(f"{path}: no trained head; give a file that 'piaa train' wrote")
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            foreign = "no trained head; give a file that 'piaa train' wrote"
+            plain, tensors = files.read(path, (FORMAT, VERSION), foreign)
             head = Head(*tensors["weight"].shape)
             head.load_state_dict({name: tensors[name] for name in ("weight", "bias")})
             thresholds = None
