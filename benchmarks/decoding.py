@@ -3,8 +3,9 @@
 python benchmarks/decoding.py --images 24 --out docs/bench/decoding.json
 
 Each image is a file of 4000 x 3000 pixels. It is decoded and brought to 224 x 224 as `piaa tag` does, with the reduced
-decoding that JPEG allows and without it. Threads and processes take turns, forwards and then backwards; processes are
-started before the clock.
+decoding that JPEG allows and without it, and with reduced decoding while the 8-bit engine encodes what was decoded (the
+embedded model, the fastest there is, which asks most of the decoders). Threads and processes take turns, forwards and
+then backwards; processes are started before the clock.
 """
 
 from __future__ import annotations
@@ -13,32 +14,49 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from PIL import Image
 
+from piaa import Recognizer
 from piaa.bench.machine import describe, usable_cores
 from piaa.files import write_json
 from piaa.inputs.items import Item
+from piaa.scenes import object_names
 
 SIDE = 224
+Encode = Callable[[torch.Tensor], object]
 
 
-def decode(path: str, ample: int) -> int:
-    """One image, small; its bytes are what a process would have to send back."""
+def decode(path: str, ample: int, side: int) -> NDArray[np.uint8]:
+    """One image, small: what a process has to send back."""
     image = Item(path, Path(path)).load(ample)
-    return len(np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)).tobytes())
+    return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
 
 
-def seconds(pool: Executor, paths: list[str], ample: int) -> float:
+def seconds(pool: Executor, paths: list[str], ample: int, side: int = SIDE, encode: Encode | None = None) -> float:
+    """From the first path to the last image: decoded, and encoded one by one where there is an encoder."""
     begin = time.perf_counter()
-    done = list(pool.map(decode, paths, [ample] * len(paths)))
-    assert set(done) == {SIDE * SIDE * 3}
+    for pixels in pool.map(decode, paths, [ample] * len(paths), [side] * len(paths)):
+        assert pixels.shape == (side, side, 3)
+        if encode is not None:
+            encode(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255)
     return time.perf_counter() - begin
+
+
+def eight_bits() -> tuple[Encode, int]:
+    """The encoder of `--quality fast` and the side of its images."""
+    setup = Recognizer(object_names(), quality="fast").learner().setup
+    if not setup.engine.endswith("int8"):
+        raise SystemExit("the 8-bit engine is missing: pip install -e '.[engines]'")
+    return setup.encoder(), setup.preprocess.image_size[0]
 
 
 def photographs(folder: Path, count: int) -> list[str]:
@@ -68,14 +86,20 @@ def main() -> None:
     ):
         paths = photographs(Path(name), given.images)
         result["megabytes_each"] = round(sum(os.stat(path).st_size for path in paths) / given.images / 1e6, 2)
-        for label, ample in (("reduced decoding (ample 448)", 448), ("full decoding", 0)):
+        encode, side = eight_bits()
+        ways: list[tuple[str, int, int, Encode | None]] = [
+            ("reduced decoding (ample 448)", 448, SIDE, None),
+            ("full decoding", 0, SIDE, None),
+            ("reduced decoding beside the 8-bit engine", 2 * side, side, encode),
+        ]
+        for label, ample, side, work in ways:
             pools: list[tuple[str, Executor]] = [("threads", threads), ("processes", processes)]
             times: dict[str, list[float]] = {"threads": [], "processes": []}
             for each in pools:
-                seconds(each[1], paths[: given.workers], ample)
+                seconds(each[1], paths[: given.workers], ample, side, work)
             for turn in range(given.turns):
                 for kind, pool in pools if turn % 2 == 0 else reversed(pools):
-                    times[kind].append(seconds(pool, paths, ample))
+                    times[kind].append(seconds(pool, paths, ample, side, work))
             ratios = [a / b for a, b in zip(times["threads"], times["processes"], strict=True)]
             result["ways"][label] = {
                 "images_per_second": {kind: round(given.images / median(found), 1) for kind, found in times.items()},
