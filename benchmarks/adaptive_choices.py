@@ -2,8 +2,9 @@
 
     python benchmarks/adaptive_choices.py --seeds 2003 2004 --scenes 4 7
 
-First: other halves of the patches, and weights of single classes, mAP in percent. Second: precision where 0.9 was asked
-for, and how well the expected AP orders the classes. The seeds are those that choices were made on.
+First: other halves of the patches, and weights of single classes, mAP in percent. Second: what all patches weigh, what
+[CLS] counts at most, and how far the measured share is stretched. Third: precision where 0.9 was asked for, and how
+well the expected AP orders the classes. The seeds are those that choices were made on.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from piaa.method.evidence import Evidence
 from piaa.method.learning import learn
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import get_recipe
-from piaa.method.reliability import cosines
+from piaa.method.reliability import cosines, witnesses
 from piaa.method.thresholds import expected_average_precision, learn_thresholds
 
 Images = tuple[Tensor, Tensor]
@@ -47,6 +48,19 @@ HALVES: dict[str, Callable[[int], Tensor]] = {
     "every second column": lambda m: side_of(m)[0] % side_of(m)[1] % 2 == 0,
     "left and right": lambda m: side_of(m)[0] % side_of(m)[1] < side_of(m)[1] // 2,
     "top and bottom": lambda m: side_of(m)[0] // side_of(m)[1] < side_of(m)[1] // 2,
+}
+
+
+CHOSEN = (agreement.BOTH, agreement.CLS_MOST, agreement.IDLE)
+SHARES: dict[str, tuple[float, float, float]] = {  # values of `BOTH`, `CLS_MOST` and `IDLE`
+    "2, as measured": (2.0, agreement.MOST, 0.0),
+    "2, at most 0.6": (2.0, 0.6, 0.0),
+    "2, idle 0.05": (2.0, 0.6, 0.05),
+    "1.7, idle 0": (1.7, 0.6, 0.0),
+    "1.7, idle 0.04": (1.7, 0.6, 0.04),
+    "1.7, idle 0.05": (1.7, 0.6, 0.05),
+    "1.7, idle 0.06": (1.7, 0.6, 0.06),
+    "1.5, idle 0.05": (1.5, 0.6, 0.05),
 }
 
 
@@ -69,25 +83,41 @@ def shares(learnt: PatchClassifier, images: Images, board: Tensor, each: bool) -
     ab, az, bz = (value if each else value.mean()[None] for value in found)
     ab, az, bz = (value.clamp(min=agreement.LEAST) for value in (ab, az, bz))
     r = [(x * y / w).clamp(max=agreement.MOST).sqrt() for x, y, w in ((az, bz, ab), (ab, az, bz))]
-    weights = [value / (1 - value * value) for value in r]
-    return weights[0] / (weights[0] + 2 * weights[1])
+    return torch.tensor([agreement.Reliabilities(*map(float, pair)).cls_share for pair in zip(*r, strict=True)])
 
 
-def reached(world: World) -> dict[str, float]:
-    """mAP in percent with the share that each way gives."""
+def fused_with(world: World, learnt: PatchClassifier) -> Callable[[Tensor | float], float]:
+    """mAP in percent of the judged images, by the share of [CLS]."""
     images, judged, _, labels = world
-    learnt = learnt_of(world)
 
     def parts(some: Images) -> tuple[Tensor, Tensor]:
         return paa.log_odds(learnt.pooled(some[1]), 1.0).double(), cosines(learnt, some[0]).double()
 
     spreads = [part.var(dim=0, correction=0).mean().sqrt() for part in parts(images)]
     patch, cls = (part / spread for part, spread in zip(parts(judged), spreads, strict=True))
+    return lambda share: 100 * mean_average_precision((1 - share) * patch + share * cls, labels)
+
+
+def reached(world: World) -> dict[str, float]:
+    """mAP in percent with the share that each way gives."""
+    images, learnt = world[0], learnt_of(world)
     found = {name: shares(learnt, images, half(images[1].shape[1]), False) for name, half in HALVES.items()}
     found["chessboard, each class its own"] = shares(learnt, images, HALVES["chessboard"](images[1].shape[1]), True)
-    return {
-        name: 100 * mean_average_precision((1 - share) * patch + share * cls, labels) for name, share in found.items()
-    }
+    score = fused_with(world, learnt)
+    return {name: score(share) for name, share in found.items()}
+
+
+def shared(world: World) -> dict[str, float]:
+    """mAP in percent by how the share follows from what is measured, and with the best of 21 shares."""
+    learnt = learnt_of(world)
+    score, known = fused_with(world, learnt), witnesses(learnt, *world[0])
+    found = {"[CLS]": score(1.0), "patches": score(0.0)}
+    for name, values in SHARES.items():
+        agreement.BOTH, agreement.CLS_MOST, agreement.IDLE = values
+        found[name] = score(known.cls_share)
+    agreement.BOTH, agreement.CLS_MOST, agreement.IDLE = CHOSEN
+    curve = [score(step / 20) for step in range(21)]
+    return {**found, "share": known.cls_share, "best share": curve.index(max(curve)) / 20, "best": max(curve)}
 
 
 def decided(world: World) -> dict[str, float]:
@@ -143,6 +173,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found = worlds(arguments.seeds, arguments.scenes, arguments.images)
     show(found, reached)
+    show(found, shared)
     show(found, decided)
 
 

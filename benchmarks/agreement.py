@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from few_images import encoded
 from problems import VARIANTS, Problem, Setting, make_problem
 from recipes import ROOT, fit_and_score, read_golden
 from rich import box
@@ -26,8 +26,10 @@ from torch.nn import functional as F
 
 from piaa.evaluation.metrics import mean_average_precision
 from piaa.method import agreement
+from piaa.method.evidence import Evidence
+from piaa.method.learning import learn
 from piaa.method.recipes import get_recipe
-from piaa.scenes.demo import run_demo
+from piaa.method.reliability import cosines
 
 CLS_BETTER = {  # what changes, and how much more of an object [CLS] shows
     "[CLS] better: whole scene": (Setting(noise=0.45, smallest=1, largest=2), 0.5),
@@ -62,13 +64,18 @@ def compare(problem: Problem, cuts: list[float]) -> dict[str, float]:
 
 def scenes(seed: int, images: int) -> dict[str, float]:
     """The same on drawn scenes, fitted on `images` and judged on as many others."""
-    found: dict[str, float] = {}
-    for recipe in ("fixed-fusion", "default"):
-        with tempfile.TemporaryDirectory() as folder:
-            metrics = run_demo(folder, seed, unlabelled=images, test=images, recipe=recipe).metrics
-        name = recipe.removesuffix("-fusion")
-        found |= {"[CLS]": metrics["cls_map"], "patches": metrics["pvcl_map"], name: metrics["piaa_map"]}
-    return found
+    unlabelled, judged, text, labels = encoded(seed, images)
+    evidence = Evidence(len(text), text.shape[1])
+    for part in torch.arange(images).split(50):
+        evidence.update(unlabelled[0][part], unlabelled[1][part], part, text, get_recipe("default").text_scale)
+    fixed, learnt = (learn(evidence, text, get_recipe(name)).classifier for name in ("fixed-fusion", "default"))
+    scores = {
+        "[CLS]": cosines(learnt, judged[0]),
+        "patches": learnt.pooled(judged[1]),
+        "fixed": fixed.score(*judged),
+        "default": learnt.score(*judged),
+    }
+    return {name: 100 * mean_average_precision(value, labels) for name, value in scores.items()}
 
 
 def main() -> None:
