@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from piaa.baselines import partial_labels as parts
+from piaa.training.labels import means_of
 from piaa.training.objectives import masked_bce
 
 
@@ -86,3 +87,11 @@ def test_mixed_targets_of_sarb(golden: dict[str, Tensor]) -> None:
     chosen = golden["sarb.prototypes"][:, int(golden["sarb.number"])]
     _, target = parts.mix_prototypes(features, observed, chosen, beta, golden["sarb.draws"])
     torch.testing.assert_close(target, ours(golden["sarb.prototype_target"]))
+
+
+def test_prototypes_are_the_published_centres(golden: dict[str, Tensor]) -> None:
+    """Three far clusters, so that where k-means starts has no effect; their order has no meaning."""
+    features = golden["kmeans.features"]
+    for theirs in golden["kmeans.prototypes"]:
+        ours_sorted, theirs_sorted = (x[x[:, 0].argsort()] for x in (means_of(features, 3, 0), theirs))
+        torch.testing.assert_close(ours_sorted, theirs_sorted, rtol=1e-4, atol=1e-4)
