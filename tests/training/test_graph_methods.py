@@ -133,6 +133,16 @@ def test_a_graph_head_is_kept_whole_and_knows_no_batch(name: str, tmp_path: Path
     torch.testing.assert_close(alone, scores)
 
 
+@pytest.mark.parametrize("name", BOTH)
+def test_mixed_precision_trains_the_same_in_the_main(name: str) -> None:
+    material, truth = small_material(32)
+    plan = Plan(read_method(name), pace=Pace(4, 0.002, 16))
+    exact, mixed = (train(plan, material, truth, Place(precision=p)).run for p in ("32-true", "bf16-mixed"))
+    assert next(mixed.network.parameters()).dtype == torch.float32
+    assert mixed.losses != exact.losses
+    assert mixed.losses == pytest.approx(exact.losses, rel=0.1)
+
+
 def with_words(words: Tensor | None) -> Outcome:
     material, truth = small_material(24)
     return train(Plan(read_method("sarb"), pace=Pace(1, 0.005, 12), words=words), material, truth)

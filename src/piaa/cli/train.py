@@ -98,6 +98,8 @@ def train(
     chosen = read_method(method)
     if class_embeddings and not chosen.network:
         raise InputError(f"--class-embeddings is for sst and sarb; {method} has no network that they could guide")
+    if class_embeddings and not class_embeddings.is_file():  # before hours of encoding
+        raise InputError(f"--class-embeddings {class_embeddings}: there is no such file")
     if export and not backbone:
         raise InputError("--export writes a backbone; name one with --backbone")
     end_to_end = EndToEnd(backbone, backbone_weights, backbone_size, export) if backbone else None
