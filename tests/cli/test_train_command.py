@@ -133,6 +133,17 @@ def test_a_backbone_is_trained_end_to_end(world: Path) -> None:
     assert "began with random weights" in printed
 
 
+def test_classes_are_found_by_vectors_of_ones_own(world: Path) -> None:
+    words = {word for name in object_names() for word in name.split()}
+    lines = [f"{word} {len(word)} {ord(word[0]) / 100} 1" for word in sorted(words)]
+    (world / "vectors.txt").write_text("\n".join(lines))
+    given_words = ["--class-embeddings", world / "vectors.txt", "--out", world / "s.head"]
+    run(*given(world), "--method", "sarb", *given_words)
+    head = TrainedHead.load(world / "s.head").head
+    assert head.network.sizes["words"] == 3
+    assert "for sst and sarb" in run(*given(world), "--method", "asl", *given_words, code=1)
+
+
 def test_the_list_names_every_method() -> None:
     assert set(METHODS) <= set(run("--list").replace("│", " ").split())
 
@@ -147,6 +158,7 @@ def test_the_list_names_every_method() -> None:
         (["--method", "ccd", "--out", "x", "--backbone", "resnet50"], "stored embeddings alone"),
         (["--method", "gr", "--out", "x", "--backbone", "resnet5000"], "cannot be had"),
         (["--method", "gr", "--out", "no/such/x"], "does not exist"),
+        (["--method", "sst", "--out", "x", "--class-embeddings", "none.txt"], "there is no such file"),
         (["--method", "gr", "--out", "x", "--dataset", "imagenet"], "no data set is called"),
     ],
 )

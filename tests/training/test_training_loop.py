@@ -22,19 +22,22 @@ from piaa.training.trained import TrainedHead
 
 pytest.importorskip("lightning_fabric")
 PACE = Pace(epochs=4, rate=0.02, batch=16)
+GRAPH_PACE = Pace(epochs=12, rate=0.005, batch=16)
+"""Of a network with a graph, which is far more than linear classifiers."""
 
 
 def plan(name: str, **changes: Any) -> Plan:
-    return Plan(read_method(name), pace=PACE, **changes)
+    method = read_method(name)
+    return Plan(method, pace=GRAPH_PACE if method.network else PACE, **changes)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_each_method_learns(name: str) -> None:
-    """Chance is about 33% here; four epochs on 96 images lift every method well above."""
+    """Chance is about 33% here; a few epochs on 96 images lift every method well above."""
     (material, truth), (test, labels) = small_material(), small_material(seed=1)
     outcome = train(plan(name), material, truth)
     value = mean_average_precision(scores_of(outcome.trained, test), labels)
-    assert value > 0.6
+    assert value > (0.5 if read_method(name).network else 0.6)  # a graph network has 58 labels to learn all from
     assert outcome.regime == read_method(name).regime
     assert all(torch.isfinite(tensor).all() for tensor in outcome.run.labels.values())
 
@@ -57,7 +60,9 @@ def test_a_killed_run_ends_as_one_that_was_not(name: str, tmp_path: Path) -> Non
     assert place.checkpoint is not None
     assert place.checkpoint.is_file()
     resumed = train(plan(name), material, truth, place)
-    torch.testing.assert_close(resumed.run.network.head.weight, whole.run.network.head.weight, rtol=0, atol=0)
+    weights = resumed.run.network.state_dict()
+    for key, tensor in whole.run.network.state_dict().items():
+        torch.testing.assert_close(weights[key], tensor, rtol=0, atol=0, msg=key)
     assert resumed.run.losses == whole.run.losses
     for key, tensor in whole.run.labels.items():
         torch.testing.assert_close(resumed.run.labels[key], tensor, rtol=0, atol=0)
@@ -99,8 +104,8 @@ def test_labels_that_a_method_would_not_look_at_are_refused(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in METHODS if read_method(name).regime != "none"])
 def test_every_other_method_looks_at_the_labels_it_sees(name: str) -> None:
     material, truth = small_material(48)
-    first, second = (train(plan(name), material, labels).run.network.head.weight for labels in (truth, truth.flip(0)))
-    assert not torch.equal(first, second)
+    first, second = (train(plan(name), material, labels).run.losses for labels in (truth, truth.flip(0)))
+    assert first != second
 
 
 def test_hidden_labels_change_nothing() -> None:

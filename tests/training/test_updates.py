@@ -9,7 +9,7 @@ import torch
 
 from piaa.training import updates
 from piaa.training.heads import Output
-from piaa.training.objectives import Batch, game, masked_bce, pair_loss, pair_probabilities, wan
+from piaa.training.objectives import Batch, game, masked_bce, wan
 from piaa.training.schedules import schedule_of
 from piaa.training.spec import method_names, read_method
 from piaa.training.teachers import tiles, together
@@ -92,36 +92,6 @@ def test_moving_average_by_hand() -> None:
     assert moved[0].tolist() == pytest.approx([0.8 * 0.5 + 0.2 * 0.5, 1.0])
 
 
-def test_cooccurrence_by_hand() -> None:
-    together = torch.tensor([[[1.0, 0.2, 0.9], [0.2, 1.0, 0.7], [0.9, 0.7, 1.0]]])
-    observed = torch.tensor([[1, -1, -1]], dtype=torch.int8)
-    assert updates.cooccurring(together, observed, 0.8).tolist() == [[1, -1, 1]]
-    both = torch.tensor([[1, 1, -1]], dtype=torch.int8)
-    assert updates.cooccurring(together, both, 0.79).tolist() == [[1, 1, 1]]  # (0.9 + 0.7) / 2
-    assert updates.cooccurring(together, both, 0.81).tolist() == [[1, 1, -1]]
-    absent = torch.tensor([[1, -1, 0]], dtype=torch.int8)
-    assert updates.cooccurring(together, absent, 0.1).tolist() == [[1, 1, 0]]
-
-
-def test_likeness_across_images_by_hand() -> None:
-    kept = torch.tensor([[[1.0, 0], [0, 2.0]], [[0.0, 0], [0, 0]]])  # class 1 has none
-    features = torch.tensor([[[3.0, 3.0], [1.0, 0.0]]])
-    observed = torch.full((1, 2), -1, dtype=torch.int8)
-    filled = torch.tensor([True, False])
-    mean = math.sqrt(0.5)  # of the cosines with both kept features
-    assert updates.alike_to_known(features, kept, filled, observed, mean - 1e-3).tolist() == [[1, -1]]
-    assert updates.alike_to_known(features, kept, filled, observed, mean + 1e-3).tolist() == [[-1, -1]]
-    assert updates.alike_to_known(features, kept, ~filled, observed, -1.0).tolist() == [[-1, 1]]
-
-
-def test_mixing_by_hand() -> None:
-    first = torch.tensor([[1, 0, -1, -1]], dtype=torch.int8)
-    second = torch.tensor([[1, 1, 1, 0]], dtype=torch.int8)
-    weight, target = updates.mixed_labels(first, second, torch.tensor(0.3))
-    assert weight[0].tolist() == pytest.approx([1, 1, 0.3, 1])
-    assert target[0].tolist() == pytest.approx([1, 0, 0.7, -1])
-
-
 def test_tiles_are_means_of_their_patches() -> None:
     patches = torch.arange(16.0).reshape(1, 16, 1)
     assert tiles(patches, (4, 4), 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
@@ -151,14 +121,6 @@ def test_game_weighs_what_it_is_sure_of() -> None:
     assert float(early) == pytest.approx((1 + 0 + 0.8) * math.log(2) / 3, abs=1e-6)
     late = game(output, batch_of(observed, latent=latent), w=1.0)
     assert float(late) == pytest.approx(math.log(2), abs=1e-6)
-
-
-def test_pairs_by_hand() -> None:
-    p = pair_probabilities(torch.zeros(1, 2), torch.zeros(2, 2))
-    assert p[0, 0, 1].item() == pytest.approx(0.25, abs=1e-4)
-    # one pair of probability a quarter that is not seen: (p - 0.05)^2 times -log(1 - p + 0.05)
-    loss = pair_loss(p, torch.tensor([[1.0, 0.0]]))
-    assert float(loss) == pytest.approx(0.2**2 * -math.log(0.8), rel=1e-3)
 
 
 def test_masked_cross_entropy_of_nothing_is_nothing() -> None:

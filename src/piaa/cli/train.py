@@ -47,6 +47,10 @@ def train(
         str, typer.Option(help="Constants of VOC07, VOC12, COCO, NUS or scenes; else the data set's.")
     ] = "",
     head: Annotated[str, typer.Option(help="class-wise or cls: what the linear classifiers see.")] = "class-wise",
+    class_embeddings: Annotated[
+        Path | None,
+        typer.Option(help="Of sst and sarb: word vectors (text or .npy) in place of the model's text embeddings."),
+    ] = None,
     epochs: Annotated[int, typer.Option(min=0, help="0: the method's own.")] = 0,
     choose_epoch: Annotated[
         str, typer.Option(help="last, or test-map: the published habit of looking at the test labels, marked as such.")
@@ -82,6 +86,7 @@ def train(
     from piaa.files import check_place, write_json
     from piaa.setups import setup_of
     from piaa.training.backbones import check_method, load_backbone
+    from piaa.training.class_embeddings import read_class_embeddings
     from piaa.training.data import from_dataset, from_files
     from piaa.training.job import EndToEnd, train_job
     from piaa.training.loop import Place
@@ -91,6 +96,10 @@ def train(
     if not method or out is None:
         raise InputError("name a method and a file: piaa train --method NAME --out FILE (piaa train --list names them)")
     chosen = read_method(method)
+    if class_embeddings and not chosen.network:
+        raise InputError(f"--class-embeddings is for sst and sarb; {method} has no network that they could guide")
+    if class_embeddings and not class_embeddings.is_file():  # before hours of encoding
+        raise InputError(f"--class-embeddings {class_embeddings}: there is no such file")
     if export and not backbone:
         raise InputError("--export writes a backbone; name one with --backbone")
     end_to_end = EndToEnd(backbone, backbone_weights, backbone_size, export) if backbone else None
@@ -115,6 +124,7 @@ def train(
         plan = Plan(
             chosen.on(recipe_for or found.name), regime, pseudo_labels, head, seed, choose_epoch, drawn_labels,
             _pace(chosen, epochs, end_to_end is not None),
+            read_class_embeddings(class_embeddings, found.train.names) if class_embeddings else None,
         )  # fmt: skip
         partial = out.with_name(out.name + ".partial")
         place = Place(_accelerator(device), MIXED.get(precision, "32-true"), partial, resume)

@@ -22,10 +22,13 @@ from piaa.files import whole_file
 from piaa.inputs.items import Item
 from piaa.jobs import Progress
 from piaa.training import files
-from piaa.training.heads import Head, Network
+from piaa.training.heads import Network
 from piaa.training.loop import Place
 from piaa.training.material import Material
+from piaa.training.networks import network_of
+from piaa.training.places import Places
 from piaa.training.run import LAST, Learnt, Plan, learn
+from piaa.training.spec import END_TO_END
 from piaa.vision.preprocess import Preprocess, build_preprocess
 
 IMAGENET, RANDOM = "imagenet", "random"
@@ -33,8 +36,6 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FORMAT, VERSION = "piaa-trained-network", 1
 NEEDS_EMBEDDINGS = {
     "ccd": "its class activation maps are those of a head on stored patches",
-    "sst": "its features are class by class",
-    "sarb": "its features are class by class",
 }
 """Methods that this room trains on stored embeddings alone, and why."""
 
@@ -185,7 +186,7 @@ class TrainedNetwork:
         """
         plain = {
             "format": FORMAT, "version": VERSION, "backbone": self.backbone, "size": self.size, "labels": self.names,
-            "settings": self.settings,
+            "settings": self.settings, "network": self.network.sizes,
         }  # fmt: skip
         files.write(path, plain, self.network.state_dict(), "the trained network")
 
@@ -200,10 +201,10 @@ class TrainedNetwork:
         try:
             foreign = "no trained network; give a file that 'piaa train --backbone' wrote"
             plain, tensors = files.read(path, (FORMAT, VERSION), foreign)
-            network = Network(Head(*tensors["head.weight"].shape), load_backbone(plain["backbone"], RANDOM))
-            network.load_state_dict(tensors)
-            return cls(network.eval(), plain["backbone"], plain["size"], plain["labels"], plain["settings"])
-        except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+            sizes, backbone = plain.get("network", {}), load_backbone(plain["backbone"], RANDOM)
+            network = network_of(sizes, tensors, Places(backbone) if sizes else backbone)
+            return cls(network, plain["backbone"], plain["size"], plain["labels"], plain["settings"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ClassifierError(f"{path}: cannot be read as a trained network ({error})") from error
 
     def export_onnx(self, path: str | os.PathLike[str]) -> None:
@@ -267,8 +268,9 @@ def train_network(
     torch.manual_seed(plan.seed)  # of random weights
     network = load_backbone(name, weights)
     width, chosen = backbone_width(network), readable(items, material.ids)
+    network = Places(network) if method.network else network
     inputs = ImageInputs(chosen, backbone_preprocess(size), width, torch.Generator())
-    paced = replace(plan, pace=plan.pace or method.published)
+    paced = replace(plan, method=method.on(END_TO_END), pace=plan.pace or method.published)
     mark = f"{name} {weights} {size}"
     learnt = learn(paced, material, truth, inputs, place, backbone=network, mark=mark, progress=progress)
     about = {**learnt.about, "backbone": name, "weights": weights, "size": size, **(settings or {})}

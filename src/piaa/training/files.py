@@ -57,3 +57,8 @@ def read(path: str | os.PathLike[str], known: tuple[str, int], foreign: str) -> 
         if (plain.get("format"), plain.get("version")) != known:
             raise ClassifierError(f"{path}: {foreign}")
         return plain, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+
+
+def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `name` and a dot, without these."""
+    return {key.partition(".")[2]: tensor for key, tensor in tensors.items() if key.partition(".")[0] == name}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,23 +56,41 @@ class Network(nn.Module):
     """A head, and the backbone below it that learns too; without one it is given what a frozen tower saw.
 
     Args:
-        head: on k numbers.
-        backbone: images B x 3 x H x W to B x k; None for stored embeddings.
+        head: on k numbers; `Head`, or `piaa.training.graph.GraphHead`.
+        backbone: what it is given to B x k or B x C x k; None for stored embeddings.
+        sizes: JSON values to build it anew (`piaa.training.networks`); empty for linear classifiers.
     """
 
-    def __init__(self, head: Head, backbone: nn.Module | None = None) -> None:
+    head: Any
+    backbone: Any
+
+    def __init__(self, head: nn.Module, backbone: nn.Module | None = None, sizes: dict[str, Any] | None = None) -> None:
         super().__init__()
-        self.head, self.backbone = head, backbone
+        self.head, self.backbone, self.sizes = head, backbone, sizes or {}
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits B x C, and the features that the head saw: B x C x k or B x 1 x k."""
-        features = inputs if self.backbone is None else self.backbone(inputs)[:, None]
+        features = inputs if self.backbone is None else self.backbone(inputs)
+        features = features[:, None] if features.ndim == 2 else features
         return self.head(features), features
+
+
+class Logits(nn.Module):
+    """A network's logits alone, as a head is used."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """B x C."""
+        logits: Tensor = self.network(inputs)[0]
+        return logits
 
 
 def whole_image(cls: Tensor, patches: Tensor, prototypes: Tensor) -> Tensor:
     """The [CLS] embedding alone, unit length times the square root of d: N x 1 x d, the same for every class."""
-    return _scaled(cls)[:, None]
+    return scaled(cls)[:, None]
 
 
 def class_wise(cls: Tensor, patches: Tensor, prototypes: Tensor) -> Tensor:
@@ -81,15 +100,15 @@ def class_wise(cls: Tensor, patches: Tensor, prototypes: Tensor) -> Tensor:
     """
     unit = F.normalize(patches.float(), dim=-1)
     weights = torch.softmax(ATTENTION_SCALE * unit @ prototypes.T, dim=1)  # N x M x C
-    seen = _scaled(weights.mT @ unit)
-    whole = _scaled(cls)[:, None].expand(-1, len(prototypes), -1)
+    seen = scaled(weights.mT @ unit)
+    whole = scaled(cls)[:, None].expand(-1, len(prototypes), -1)
     return torch.cat([whole, seen], dim=-1)
 
 
-def _scaled(vectors: Tensor) -> Tensor:
+def scaled(vectors: Tensor) -> Tensor:
     """Unit length times the square root of the width, so that each number is about 1."""
-    scaled: Tensor = F.normalize(vectors.float(), dim=-1) * vectors.shape[-1] ** 0.5
-    return scaled
+    long: Tensor = F.normalize(vectors.float(), dim=-1) * vectors.shape[-1] ** 0.5
+    return long
 
 
 FEATURES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"cls": whole_image, "class-wise": class_wise}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from piaa.baselines import partial_labels
 from piaa.errors import InputError
 from piaa.training import updates
 from piaa.training.heads import Network, Output
@@ -33,6 +34,8 @@ class Known:
         inputs: what the head sees of them.
         teacher: CLIP or PIAA on them; None for a method that needs none.
         random: for what is drawn; another generator each epoch.
+        words: C x e class embeddings that guide a graph network; None: the text prototypes.
+        width: numbers of what a class's classifier sees; set when the network is there.
     """
 
     observed: Tensor
@@ -40,6 +43,8 @@ class Known:
     inputs: Inputs
     teacher: Teacher | None
     random: torch.Generator
+    words: Tensor | None = None
+    width: int = 0
 
     @property
     def taught(self) -> Teacher:
@@ -198,28 +203,29 @@ def _look_closer(
 
 
 def _start_sst(known: Known, examples: int) -> State:
-    """SST: a table of pairs that is learnt, and features of images in which a class was seen."""
-    classes = known.observed.shape[1]
-    kept = torch.zeros(classes, examples, known.inputs.width)
-    return {"pairs": torch.zeros(classes, classes), "kept": kept, "filled": torch.zeros(classes)}
+    """SST: features of images in which a class was seen."""
+    return {"kept": torch.zeros(known.observed.shape[1], examples, known.width)}
 
 
 def _keep_examples(state: State, batch: Batch, output: Output, examples: int) -> None:
     """SST: the newest features come first, the oldest leave."""
-    features = output.features.detach().float().expand(-1, batch.observed.shape[1], -1)
-    for c in (batch.observed == 1).any(dim=0).nonzero().squeeze(1).tolist():
-        new = features[batch.observed[:, c] == 1, c]
-        state["kept"][c] = torch.cat([new, state["kept"][c]])[:examples]
-        state["filled"][c] = (state["filled"][c] + len(new)).clamp(max=examples)
+    features = output.features.detach().float()
+    state["kept"] = partial_labels.examples_with(state["kept"], features, batch.observed)
 
 
 def _start_sarb(known: Known, prototypes: int, every: int, first: int) -> State:
     """SARB: two mixing weights that are learnt, and prototypes of each class."""
     classes = known.observed.shape[1]
-    zeros = torch.zeros(classes, prototypes, known.inputs.width)
+    zeros = torch.zeros(classes, prototypes, known.width)
     return {
         "alpha": torch.tensor(0.5), "beta": torch.tensor(0.5), "prototypes": zeros, "filled": torch.zeros(classes),
     }  # fmt: skip
+
+
+def _hold_weights(state: State, batch: Batch, output: Output, **_: float) -> None:
+    """SARB: the mixing weights stay within 0..1."""
+    for name in ("alpha", "beta"):
+        state[name].clamp_(0, 1)
 
 
 def _find_prototypes(
@@ -228,25 +234,39 @@ def _find_prototypes(
     """SARB: k-means of the features of images in which a class was seen; a class with fewer repeats what it has."""
     if epoch < first or (epoch - first) % every:
         return
+    for c, features in enumerate(_seen_features(known, network)):
+        if len(features):
+            state["prototypes"][c] = means_of(features, prototypes, epoch).to(state["prototypes"].device)
+            state["filled"][c] = len(features)
+
+
+def means_of(features: Tensor, count: int, seed: int) -> Tensor:
+    """`count` k-means centres of features n x k; where there are no more than `count`, these themselves, repeated."""
     from sklearn.cluster import KMeans
 
-    for c in range(known.observed.shape[1]):
-        rows = (known.observed[:, c] == 1).nonzero().squeeze(1)
-        if not len(rows):
-            continue
-        features = known.inputs[rows.cpu()].expand(-1, known.observed.shape[1], -1)[:, c]
-        if len(rows) > prototypes:
-            found = KMeans(prototypes, n_init=1, random_state=epoch).fit(features.numpy()).cluster_centers_
-            features = torch.from_numpy(found)
-        repeats = -(-prototypes // len(features))
-        state["prototypes"][c] = features.repeat(repeats, 1)[:prototypes]
-        state["filled"][c] = len(rows)
+    if len(features) > count:
+        found = KMeans(count, n_init=1, random_state=seed).fit(features.numpy()).cluster_centers_
+        return torch.from_numpy(found)
+    return features.repeat(-(-count // len(features)), 1)[:count]
+
+
+def _seen_features(known: Known, network: Network) -> list[Tensor]:
+    """For each class the features of the images in which it was seen, n x k, on the CPU."""
+    device, learning, classes = next(network.parameters()).device, network.training, known.observed.shape[1]
+    found: list[list[Tensor]] = [[] for _ in range(classes)]
+    network.eval()
+    for rows in torch.split((known.observed == 1).any(dim=1).nonzero().squeeze(1), 64):
+        features = network(known.inputs[rows].to(device))[1].float().cpu()
+        for row, c in (known.observed[rows] == 1).nonzero().tolist():
+            found[c].append(features[row, c])
+    network.train(learning)
+    return [torch.stack(rows) if rows else torch.zeros(0, known.width) for rows in found]
 
 
 @torch.no_grad()
 def probabilities(network: Network, inputs: Inputs, device: torch.device | str = "cpu") -> Tensor:
     """What a network says of all images: N x C, float32, on `device`."""
-    own = network.head.weight.device
+    own = next(network.parameters()).device
     learning = network.training
     network.eval()
     parts = [
@@ -267,8 +287,8 @@ UPDATES: dict[str, Update] = {
     "gradient-alignment": Update(_start_aggregated, each_epoch=_align, teaches=True, blind=True),
     "look-closer": Update(_start_debiased, each_epoch=_look_closer, teaches=True, blind=True),
     "soft": Update(_start_soft, teaches=True, blind=True),
-    "co-occurrence": Update(_start_sst, each_batch=_keep_examples, learnt=("pairs",)),
-    "prototypes": Update(_start_sarb, each_epoch=_find_prototypes, learnt=("alpha", "beta")),
+    "co-occurrence": Update(_start_sst, each_batch=_keep_examples),
+    "prototypes": Update(_start_sarb, each_batch=_hold_weights, each_epoch=_find_prototypes, learnt=("alpha", "beta")),
 }
 """By the name in a method's file."""
 

@@ -20,11 +20,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from piaa.baselines.partial_labels import conditional_frequencies
 from piaa.errors import InputError
 from piaa.files import whole_file
 from piaa.jobs import Progress
-from piaa.training.heads import Head, Network, Output
+from piaa.training.files import part
+from piaa.training.heads import Network, Output, scaled
 from piaa.training.labels import Known, State, Update, update_named
+from piaa.training.networks import begin_network
 from piaa.training.objectives import Batch, loss_named
 from piaa.training.schedules import schedule_of
 from piaa.training.spec import Constants, Method, Pace
@@ -116,7 +119,10 @@ def fit(
     run.state = {name: tensor.to(fabric.device) for name, tensor in run.state.items()}
     run.optimizer = _optimizer(run, update_named(method.update), pace, run.optimizer.state_dict())
     run.network, run.optimizer = fabric.setup(run.network, run.optimizer)
+    rates = [group["lr"] for group in run.optimizer.param_groups]
     for epoch in range(first, pace.epochs):
+        for group, rate in zip(run.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * (0.1 ** (epoch // pace.drop) if pace.drop else 1.0)
         run.losses.append(_epoch(fabric, method, known, run, epoch, pace, seed))
         _judge(run, judge)
         if place.checkpoint:
@@ -140,8 +146,11 @@ def _begin(method: Method, known: Known, seed: int, pace: Pace, backbone: nn.Mod
     update = update_named(method.update)
     random = torch.Generator().manual_seed(_seed(seed, -1))
     constants = at_epoch(method.update_constants, 0, pace.epochs)
-    state = update.start(replace(known, random=random), **constants)
-    network = Network(Head(known.observed.shape[1], known.inputs.width), backbone)
+    words = scaled(known.material.prototypes) if known.words is None else known.words
+    edges = conditional_frequencies(known.observed)
+    network = begin_network(method, edges, words, known.inputs.width, backbone, seed)
+    width = network.sizes.get("width", known.inputs.width)
+    state = update.start(replace(known, random=random, width=width), **constants)
     run = _Progress(network, torch.optim.SGD(network.parameters()), state, [], [], {})
     run.optimizer = _optimizer(run, update, pace)
     return run
@@ -156,7 +165,7 @@ def _optimizer(run: _Progress, update: Update, pace: Pace, state: Any = None) ->
         for name in update.learnt:
             run.state[name] = run.state[name].detach().requires_grad_()
         groups.append({"params": [run.state[name] for name in update.learnt], "lr": pace.rate * pace.learnt})
-    optimizer = torch.optim.Adam(groups)
+    optimizer = torch.optim.Adam(groups, weight_decay=pace.decay)
     if state is not None:
         optimizer.load_state_dict(state)
     return optimizer
@@ -175,7 +184,8 @@ def _epoch(fabric: Any, method: Method, known: Known, run: _Progress, epoch: int
     order = torch.split(torch.randperm(len(known.observed), generator=random), pace.batch)
     for rows in order:
         here = rows.to(fabric.device)
-        batch = Batch(here, observed[here], run.state, run.network.head, random)
+        head = run.network.head
+        batch = Batch(here, observed[here], run.state, head, random, getattr(head, "pairs", None))
         output = Output(*run.network(known.inputs[rows].to(fabric.device)))
         loss = loss_of(output, batch, **values)
         run.optimizer.zero_grad()
@@ -244,11 +254,11 @@ def _load(run: _Progress, place: Place, fingerprint: str) -> int:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         if plain["fingerprint"] != fingerprint:
             raise InputError(f"{path}: of another run (other images, labels or settings); delete it to start anew")
-        run.network.load_state_dict(_part(tensors, "network"))
-        run.state = _part(tensors, "state")
-        run.best, run.losses, run.judged = _part(tensors, "best"), plain["losses"], plain["judged"]
+        run.network.load_state_dict(part(tensors, "network"))
+        run.state = part(tensors, "state")
+        run.best, run.losses, run.judged = part(tensors, "best"), plain["losses"], plain["judged"]
         entries: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _part(tensors, "optimizer").items():
+        for name, tensor in part(tensors, "optimizer").items():
             number, _, key = name.partition(".")
             entries.setdefault(int(number), {})[key] = tensor
         own = run.optimizer.state_dict()
@@ -256,7 +266,3 @@ def _load(run: _Progress, place: Place, fingerprint: str) -> int:
         return int(plain["epochs"])
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: damaged checkpoint ({error}); delete it to start anew") from error
-
-
-def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {key.partition(".")[2]: tensor for key, tensor in tensors.items() if key.partition(".")[0] == name}

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from piaa.training.heads import features_named
+from piaa.training.heads import features_named, scaled
 
 MOST_BYTES = 2**30
 """Of class-wise features that are computed once and kept; above it they are computed anew for each batch."""
@@ -126,3 +126,21 @@ class HeadInputs:
     def _of(self, rows: Tensor | slice) -> Tensor:
         cls, patches = self.material.rows(rows)
         return self._compute(cls, patches, self.material.prototypes)
+
+
+class PatchInputs:
+    """The patches of each image, for a network that finds the classes in them itself.
+
+    Args:
+        material: the images.
+    """
+
+    def __init__(self, material: Material) -> None:
+        self.material, self.width = material, int(material.patches.shape[-1])
+
+    def __getitem__(self, rows: Tensor | slice) -> Tensor:
+        """B x M x d, float32, of length sqrt(d) each."""
+        return scaled(self.material.rows(rows)[1])
+
+    def __len__(self) -> int:
+        return len(self.material)

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from piaa.baselines import losses
+from piaa.baselines import losses, partial_labels
 from piaa.errors import InputError
-from piaa.training import updates
 from piaa.training.heads import Output
 
 
@@ -29,6 +28,7 @@ class Batch:
         state: tensors of the label update, over the whole training set; those of the batch are `state[name][rows]`.
         classify: class-wise features B x C x k to logits; for losses that mix features.
         random: for what a loss draws.
+        pairs: class-wise features to logits of pairs of classes B x P, where the network has them.
     """
 
     rows: Tensor
@@ -36,6 +36,7 @@ class Batch:
     state: Mapping[str, Tensor]
     classify: Callable[[Tensor], Tensor]
     random: torch.Generator
+    pairs: Callable[[Tensor], Tensor] | None = None
 
     @property
     def present(self) -> Tensor:
@@ -54,6 +55,20 @@ class Batch:
     def draw(self, *shape: int) -> Tensor:
         """Numbers of 0..1 on the batch's device."""
         return torch.rand(*shape, generator=self.random).to(self.observed.device)
+
+    def permute(self, count: int) -> Tensor:
+        """0..count - 1 in a drawn order."""
+        return torch.randperm(count, generator=self.random)
+
+    def pairs_of(self, features: Tensor) -> Tensor:
+        """Logits of pairs.
+
+        Raises:
+            InputError: the network has no pairs.
+        """
+        if self.pairs is None:
+            raise InputError("this loss needs a network with pairs of classes; see [network] in the method's file")
+        return self.pairs(features)
 
 
 Loss = Callable[..., Tensor]
@@ -168,73 +183,52 @@ def sst(
     output: Output,
     batch: Batch,
     pseudo: float,
-    margin: float,
+    margin_within: float,
+    margin_across: float,
+    together: float,
+    alike: float,
     within: float = 1.0,
     across: float = 1.0,
-    together: float = 10.0,
 ) -> Tensor:
-    """SST (Chen et al., AAAI 2022): seen labels, pseudo-labels from within and across images, and co-occurrence.
+    """SST (Chen et al., AAAI 2022): seen labels, pseudo-labels from within and across images, pairs, likeness.
 
-    The co-occurrence of two classes is the sigmoid of a bilinear form of their two logits' features; `pseudo` is 0
-    until pseudo-labels are made.
+    `pseudo` is 0 until pseudo-labels are made. Examples of each class are those kept, and this batch's.
     """
-    known = masked_bce(output.logits, batch.present, batch.seen)
-    pairs = pair_probabilities(output.logits, batch.state["pairs"])
-    loss = known + together * pair_loss(pairs, batch.present)
+    logits, features = output.logits, output.features
+    pairs = batch.pairs_of(features)
+    loss = masked_bce(logits, batch.present, batch.seen)
+    loss = loss + together * partial_labels.pair_asl(pairs, batch.observed)
+    loss = loss + alike * partial_labels.contrastive(features, batch.observed, batch.permute)
     if not pseudo:
         return loss
-    near = updates.cooccurring(pairs.detach(), batch.observed, margin)
-    alike = updates.alike_to_known(
-        output.features.detach(), batch.state["kept"], batch.state["filled"] > 0, batch.observed, margin
-    )
-    for weight, labels in ((within, near), (across, alike)):
-        loss = loss + weight * masked_bce(output.logits, (labels == 1).float(), labels != -1)
+    known = features.detach()
+    kept = partial_labels.examples_with(batch.state["kept"], known, batch.observed)
+    near = partial_labels.within_image(torch.sigmoid(pairs.detach()), batch.observed, margin_within)
+    far = partial_labels.across_images(known, kept, batch.observed, margin_across)
+    for weight, labels in ((within, near), (across, far)):
+        loss = loss + weight * masked_bce(logits, (labels == 1).float(), labels != -1)
     return loss
 
 
-def pair_probabilities(logits: Tensor, pairs: Tensor) -> Tensor:
-    """How likely two classes are both in the image, B x C x C, from their logits and a learnt C x C table."""
-    both = torch.sigmoid(logits)[:, :, None] * torch.sigmoid(logits)[:, None, :]
-    return torch.sigmoid(logit_of(both) + (pairs + pairs.T) / 2)
-
-
-def logit_of(p: Tensor) -> Tensor:
-    """As `updates.logit`, for a tensor with a gradient."""
-    return updates.logit(p)
-
-
-def pair_loss(pairs: Tensor, present: Tensor) -> Tensor:
-    """The asymmetric loss of SST on pairs: a pair is 1 where both classes are seen as present; gammas 2 and 1."""
-    both = present[:, :, None] * present[:, None, :]
-    upper = torch.ones_like(pairs[0]).triu(1).bool()
-    return losses.asl(updates.logit(pairs[:, upper]), both[:, upper], 2.0, 1.0) / pairs[:, upper].numel()
-
-
-def sarb(output: Output, batch: Batch, mix: float) -> Tensor:
-    """SARB (Pu et al., AAAI 2022): seen labels, and the same on features mixed with another image's and a prototype's.
+def sarb(output: Output, batch: Batch, mix: float, alike: float) -> Tensor:
+    """SARB (Pu et al., AAAI 2022): seen labels, likeness, and features mixed with another image's and a prototype's.
 
     `mix` is 0 until mixing begins.
     """
-    loss = masked_bce(output.logits, batch.present, batch.seen)
+    logits, features = output.logits, output.features
+    loss = masked_bce(logits, batch.present, batch.seen)
+    loss = loss + alike * partial_labels.contrastive(features, batch.observed, batch.permute)
     if not mix:
         return loss
-    alpha, beta = (batch.state[name].clamp(0, 1) for name in ("alpha", "beta"))
-    weight, target = updates.mixed_labels(batch.observed, batch.observed.flip(0), alpha)
-    features = weight[..., None] * output.features + (1 - weight[..., None]) * output.features.flip(0)
-    loss = loss + masked_bce(batch.classify(features), target.clamp(min=0), target > -1)
-    return loss + _with_prototype(output, batch, beta)
-
-
-def _with_prototype(output: Output, batch: Batch, beta: Tensor) -> Tensor:
-    """One class of those not seen in each image is mixed with a prototype of it; its target is 1 - beta."""
-    places = batch.draw(*batch.observed.shape) * (~batch.seen & (batch.state["filled"] > 0))
-    chosen = F.one_hot(places.argmax(dim=1), places.shape[1]) * (places.amax(dim=1, keepdim=True) > 0)
+    draws = batch.draw(*batch.observed.shape) * (batch.state["filled"] > 0)
     prototypes = batch.state["prototypes"]
     number = int(batch.draw(1) * prototypes.shape[1]) % prototypes.shape[1]
-    mixed = beta * output.features + (1 - beta) * prototypes[:, number][None]
-    features = torch.where(chosen[..., None] == 1, mixed, output.features)
-    target = torch.where(chosen == 1, 1 - beta, batch.present)
-    return masked_bce(batch.classify(features), target, batch.seen | (chosen == 1))
+    for mixed, target in (
+        partial_labels.mix_images(features, batch.observed, batch.state["alpha"]),
+        partial_labels.mix_prototypes(features, batch.observed, prototypes[:, number], batch.state["beta"], draws),
+    ):
+        loss = loss + masked_bce(batch.classify(mixed), target.clamp(min=0), target != -1)
+    return loss
 
 
 LOSSES: dict[str, Loss] = {

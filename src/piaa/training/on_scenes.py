@@ -123,7 +123,8 @@ def evaluate_on_scenes(
     chosen = scenes or draw_scenes(seed, images, root)
     method = read_method(name).on(chosen.name)
     plan = Plan(method, regime, pseudo_labels, head, seed)
-    outcome = train(plan, chosen.train, chosen.truth, place, inputs=chosen.head_inputs(head))
+    inputs = None if method.network else chosen.head_inputs(head)
+    outcome = train(plan, chosen.train, chosen.truth, place, inputs=inputs)
     begin = time.monotonic()
     scores = scores_of(outcome.trained, chosen.test)
     seconds = time.monotonic() - begin

@@ -15,14 +15,14 @@ from piaa.errors import InputError
 from piaa.evaluation import metrics
 from piaa.jobs import Progress
 from piaa.method.thresholds import DEFAULT_RULE, Thresholds, learn_thresholds
-from piaa.training.heads import Network
+from piaa.training.heads import Logits, Network
 from piaa.training.labels import Known, probabilities, update_named
 from piaa.training.loop import Judge, Place, Run, fit
-from piaa.training.material import HeadInputs, Inputs, Material
+from piaa.training.material import HeadInputs, Inputs, Material, PatchInputs
 from piaa.training.regimes import observe, read_observed, write_observed
 from piaa.training.spec import Method, Pace
 from piaa.training.teachers import Teacher, teacher_named, together
-from piaa.training.trained import TrainedHead
+from piaa.training.trained import PATCHES, TrainedHead
 
 DEFAULT_HEAD = "class-wise"
 RESAMPLES = 200
@@ -44,6 +44,7 @@ class Plan:
         choose: a name of `CHOICES`.
         labels: file that drawn labels are stored in and read from; None: drawn and not kept.
         pace: in place of the method's own.
+        words: C x e class embeddings for a graph network; None: the text prototypes.
     """
 
     method: Method
@@ -54,6 +55,12 @@ class Plan:
     choose: str = LAST
     labels: Path | None = None
     pace: Pace | None = None
+    words: Tensor | None = None
+
+    @property
+    def features(self) -> str:
+        """What the network sees of stored embeddings: the head's name, or `PATCHES` for a graph network."""
+        return PATCHES if self.method.network else self.head
 
 
 @dataclass(frozen=True)
@@ -120,12 +127,18 @@ def train(
         LabelError: stored labels of another run.
     """
     judge = _judge(plan, test)
-    given = inputs if inputs is not None else HeadInputs(material, plan.head)
+    given = inputs if inputs is not None else inputs_of(plan, material)
     learnt = learn(plan, material, truth, given, place, judge=judge, teacher=teacher, progress=progress)
     about = {**learnt.about, **(settings or {})}
-    head, thresholds = learnt.run.network.head, _thresholds(learnt, material, given)
-    trained = TrainedHead(head, plan.head, material.prototypes, material.names, about, thresholds)
+    network, thresholds = learnt.run.network, _thresholds(learnt, material, given)
+    head = Logits(network) if network.sizes else network.head
+    trained = TrainedHead(head, plan.features, material.prototypes, material.names, about, thresholds)
     return Outcome(**vars(learnt), trained=trained)
+
+
+def inputs_of(plan: Plan, material: Material) -> Inputs:
+    """What the network of a plan is given of stored embeddings."""
+    return PatchInputs(material) if plan.method.network else HeadInputs(material, plan.head)
 
 
 def learn(
@@ -163,9 +176,18 @@ def learn(
         teacher, name = None, ""
     if regime == "none" and teacher is not None:
         observed = torch.where(teacher.positives, 1, observed).to(torch.int8)
-    known = Known(observed, material, inputs, teacher, torch.Generator())
+    known = Known(observed, material, inputs, teacher, torch.Generator(), plan.words)
     fingerprint = digest(
-        vars(plan.method), plan.head, plan.seed, plan.choose, str(plan.pace), name, mark, observed, material.ids
+        vars(plan.method),
+        plan.head,
+        plan.seed,
+        plan.choose,
+        str(plan.pace),
+        name,
+        mark,
+        observed,
+        material.ids,
+        plan.words,
     )
     run = fit(
         plan.method, known, plan.seed, place, pace=plan.pace, judge=judge, backbone=backbone, fingerprint=fingerprint,
@@ -206,7 +228,7 @@ def _judge(plan: Plan, test: tuple[Material, Tensor] | None) -> Judge | None:
         return None
     if test is None:
         raise InputError(f"--choose-epoch {TEST_MAP} needs test images with labels; give --test-truth or a data set")
-    inputs, labels = HeadInputs(test[0], plan.head), test[1]
+    inputs, labels = inputs_of(plan, test[0]), test[1]
 
     def judge(network: Network) -> float:
         return float(metrics.mean_average_precision(probabilities(network, inputs), labels))

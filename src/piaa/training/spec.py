@@ -12,6 +12,8 @@ from piaa.errors import InputError
 
 Constants = dict[str, Any]
 """Name to a number, or to the declaration of a schedule."""
+END_TO_END = "end-to-end"
+"""The recipe of constants that differ where a backbone learns too."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Pace:
         batch: images a step.
         head: how many times the backbone's rate the head learns at; 1 where the backbone is frozen.
         learnt: likewise of what the label update trains.
+        decay: Adam's weight decay.
+        drop: epochs after which the rate falls to a tenth, again and again; 0: never.
     """
 
     epochs: int
@@ -31,6 +35,8 @@ class Pace:
     batch: int
     head: float = 1.0
     learnt: float = 10.0
+    decay: float = 0.0
+    drop: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,11 @@ class Method:
         frozen: pace on stored embeddings; ours.
         published: pace with the backbone trained end to end.
         backbone: the published one, as timm calls it.
+        network: sizes of its graph network on stored embeddings (`frozen`) and end to end (`published`); empty: linear
+            classifiers.
         constants: of the loss.
         update_constants: of the label update.
-        recipes: data set to {constants, update_constants} that differ there.
+        recipes: data set, or `end-to-end`, to {constants, update_constants} that differ there.
         departures: where this differs from the published system, beside the frozen backbone.
     """
 
@@ -66,13 +74,14 @@ class Method:
     frozen: Pace
     published: Pace
     backbone: str
+    network: Mapping[str, Constants] = field(default_factory=dict)
     constants: Constants = field(default_factory=dict)
     update_constants: Constants = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Constants]] = field(default_factory=dict)
     departures: tuple[str, ...] = ()
 
     def on(self, dataset: str) -> Method:
-        """With the constants of a data set (`VOC07`, `VOC12`, `COCO`, `NUS`, `scenes`), where it has any of its own."""
+        """With the own constants of a data set (`VOC07`, `VOC12`, `COCO`, `NUS`, `scenes`) or of `END_TO_END`."""
         own = self.recipes.get(dataset, {})
         return replace(
             self,

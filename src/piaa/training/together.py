@@ -32,8 +32,7 @@ class TogetherScorer:
         self.scorer, self.trained = scorer, trained
         self.setup, self.preprocess, self.label_names = scorer.setup, scorer.preprocess, scorer.label_names
         self._thresholds = _checked(scorer, trained)
-        head = trained.head
-        self.fingerprint = digest(scorer.fingerprint, trained.features, head.weight, head.bias)
+        self.fingerprint = digest(scorer.fingerprint, trained.features, *trained.head.state_dict().values())
 
     def score(self, images: Tensor) -> Tensor:
         """N x 3 x H x W to scores N x C, 0..1."""

@@ -14,9 +14,12 @@ from torch import Tensor
 from piaa.errors import ClassifierError
 from piaa.method.thresholds import Thresholds
 from piaa.training import files
-from piaa.training.heads import Head, features_named
+from piaa.training.heads import Head, Logits, features_named, scaled
+from piaa.training.networks import network_of
 
 FORMAT, VERSION = "piaa-trained-head", 1
+PATCHES = "patches"
+"""What a graph network sees: all patches; it finds the classes itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,15 +27,15 @@ class TrainedHead:
     """A head with all that scoring needs.
 
     Attributes:
-        head: on the CPU.
-        features: a name of `piaa.training.heads.FEATURES`.
+        head: on the CPU; linear classifiers, or the logits of a graph network.
+        features: a name of `piaa.training.heads.FEATURES`, or `PATCHES` for a graph network.
         prototypes: C x d.
         names: C class names.
         settings: JSON values: model, front end, method, regime, seed, ...
         thresholds: where PIAA taught it: of the sum of both, learnt from the training images without a label.
     """
 
-    head: Head
+    head: Head | Logits
     features: str
     prototypes: Tensor
     names: list[str]
@@ -42,8 +45,9 @@ class TrainedHead:
     @torch.no_grad()
     def score(self, cls: Tensor, patches: Tensor) -> Tensor:
         """Raw embeddings N x d and N x M x d to probabilities N x C, each image by itself."""
-        seen = features_named(self.features)(cls, patches, self.prototypes)
-        return torch.sigmoid(self.head(seen))
+        if self.features == PATCHES:
+            return torch.sigmoid(self.head(scaled(patches)))
+        return torch.sigmoid(self.head(features_named(self.features)(cls, patches, self.prototypes)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file, whole or not at all.
@@ -54,8 +58,9 @@ class TrainedHead:
         plain = {
             "format": FORMAT, "version": VERSION, "features": self.features, "labels": self.names,
             "settings": self.settings, "threshold_rule": self.thresholds.rule if self.thresholds else None,
+            "network": self.head.network.sizes if isinstance(self.head, Logits) else {},
         }  # fmt: skip
-        tensors = {"weight": self.head.weight, "bias": self.head.bias, "prototypes": self.prototypes}
+        tensors = {**self.head.state_dict(), "prototypes": self.prototypes}
         if self.thresholds is not None:
             tensors["thresholds.values"] = torch.from_numpy(self.thresholds.values)
             tensors["thresholds.slope"] = torch.from_numpy(self.thresholds.slope)
@@ -72,8 +77,7 @@ class TrainedHead:
         try:
             foreign = "no trained head; give a file that 'piaa train' wrote"
             plain, tensors = files.read(path, (FORMAT, VERSION), foreign)
-            head = Head(*tensors["weight"].shape)
-            head.load_state_dict({name: tensors[name] for name in ("weight", "bias")})
+            head = _head(plain.get("network", {}), tensors)
             thresholds = None
             if plain["threshold_rule"] is not None:
                 values, slope = (tensors[f"thresholds.{name}"].numpy() for name in ("values", "slope"))
@@ -81,3 +85,11 @@ class TrainedHead:
             return cls(head, plain["features"], tensors["prototypes"], plain["labels"], plain["settings"], thresholds)
         except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
             raise ClassifierError(f"{path}: cannot be read as a trained head ({error})") from error
+
+
+def _head(sizes: dict[str, Any], tensors: dict[str, Tensor]) -> Head | Logits:
+    if sizes:
+        return Logits(network_of(sizes, files.part(tensors, "network")))
+    head = Head(*tensors["weight"].shape)
+    head.load_state_dict({name: tensors[name] for name in ("weight", "bias")})
+    return head
