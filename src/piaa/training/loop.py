@@ -12,6 +12,7 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from piaa.files import whole_file
 from piaa.jobs import Progress
 from piaa.training.heads import Head, Network, Output
 from piaa.training.labels import Known, State, Update, update_named
+from piaa.training.maps import MapNetwork
+from piaa.training.material import Inputs
 from piaa.training.objectives import Batch, loss_named
 from piaa.training.schedules import schedule_of
 from piaa.training.spec import Constants, Method, Pace
@@ -141,7 +144,8 @@ def _begin(method: Method, known: Known, seed: int, pace: Pace, backbone: nn.Mod
     random = torch.Generator().manual_seed(_seed(seed, -1))
     constants = at_epoch(method.update_constants, 0, pace.epochs)
     state = update.start(replace(known, random=random), **constants)
-    network = Network(Head(known.observed.shape[1], known.inputs.width), backbone)
+    head = Head(known.observed.shape[1], known.inputs.width)
+    network = MapNetwork(head, backbone, method.lift) if backbone and method.lift else Network(head, backbone)
     run = _Progress(network, torch.optim.SGD(network.parameters()), state, [], [], {})
     run.optimizer = _optimizer(run, update, pace)
     return run
@@ -175,7 +179,8 @@ def _epoch(fabric: Any, method: Method, known: Known, run: _Progress, epoch: int
     order = torch.split(torch.randperm(len(known.observed), generator=random), pace.batch)
     for rows in order:
         here = rows.to(fabric.device)
-        batch = Batch(here, observed[here], run.state, run.network.head, random)
+        again = partial(_again, run.network, known.inputs, rows, random, fabric.device)
+        batch = Batch(here, observed[here], run.state, run.network.head, random, again)
         output = Output(*run.network(known.inputs[rows].to(fabric.device)))
         loss = loss_of(output, batch, **values)
         run.optimizer.zero_grad()
@@ -185,6 +190,12 @@ def _epoch(fabric: Any, method: Method, known: Known, run: _Progress, epoch: int
             update.each_batch(run.state, batch, output, **moves)
         total += float(loss.detach())
     return total / len(order)
+
+
+def _again(network: Network, inputs: Inputs, rows: Tensor, random: torch.Generator, device: torch.device) -> Tensor:
+    """Logits of a batch seen another way."""
+    logits: Tensor = network(inputs.again(rows, random).to(device))[0]
+    return logits
 
 
 def at_epoch(constants: Constants, epoch: int, epochs: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from piaa.training.labels import Known, probabilities, update_named
 from piaa.training.loop import Judge, Place, Run, fit
 from piaa.training.material import HeadInputs, Inputs, Material
 from piaa.training.regimes import observe, read_observed, write_observed
+from piaa.training.regions import ENCODED, PATCHES, EncodedRegions, PatchRegions, Regions
 from piaa.training.spec import Method, Pace
 from piaa.training.teachers import Teacher, teacher_named, together
 from piaa.training.trained import TrainedHead
@@ -99,6 +100,7 @@ def train(
     test: tuple[Material, Tensor] | None = None,
     inputs: Inputs | None = None,
     teacher: Teacher | None = None,
+    regions: Regions | None = None,
     settings: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
@@ -112,6 +114,7 @@ def train(
         test: images and labels, looked at by `choose = "test-map"` alone.
         inputs: what the head sees, where it is computed already.
         teacher: likewise.
+        regions: how parts of the images are seen; None: by their patches.
         settings: kept in the trained head.
         progress: called with the epochs done.
 
@@ -121,7 +124,9 @@ def train(
     """
     judge = _judge(plan, test)
     given = inputs if inputs is not None else HeadInputs(material, plan.head)
-    learnt = learn(plan, material, truth, given, place, judge=judge, teacher=teacher, progress=progress)
+    learnt = learn(
+        plan, material, truth, given, place, judge=judge, teacher=teacher, regions=regions, progress=progress
+    )
     about = {**learnt.about, **(settings or {})}
     head, thresholds = learnt.run.network.head, _thresholds(learnt, material, given)
     trained = TrainedHead(head, plan.head, material.prototypes, material.names, about, thresholds)
@@ -138,10 +143,14 @@ def learn(
     judge: Judge | None = None,
     teacher: Teacher | None = None,
     backbone: nn.Module | None = None,
+    regions: Regions | None = None,
     mark: str = "",
     progress: Progress | None = None,
 ) -> Learnt:
-    """As `train`, whatever the network is given; `mark` tells runs of different backbones apart."""
+    """As `train`, whatever the network is given; `mark` tells runs of different backbones apart.
+
+    PIAA as a teacher has looked at every patch: regions are patches to it, whatever `regions` are.
+    """
     started = time.monotonic()
     regime = plan.regime or plan.method.regime
     if plan.choose not in CHOICES:
@@ -163,9 +172,20 @@ def learn(
         teacher, name = None, ""
     if regime == "none" and teacher is not None:
         observed = torch.where(teacher.positives, 1, observed).to(torch.int8)
-    known = Known(observed, material, inputs, teacher, torch.Generator())
+    if regions is None or (teacher is not None and teacher.name != "clip"):
+        regions = PatchRegions(material)
+    known = Known(observed, material, inputs, teacher, torch.Generator(), regions)
     fingerprint = digest(
-        vars(plan.method), plan.head, plan.seed, plan.choose, str(plan.pace), name, mark, observed, material.ids
+        vars(plan.method),
+        plan.head,
+        plan.seed,
+        plan.choose,
+        str(plan.pace),
+        name,
+        mark,
+        observed,
+        material.ids,
+        type(regions).__name__,
     )
     run = fit(
         plan.method, known, plan.seed, place, pace=plan.pace, judge=judge, backbone=backbone, fingerprint=fingerprint,
@@ -173,7 +193,7 @@ def learn(
     )  # fmt: skip
     about = {
         "method": plan.method.name, "regime": regime, "teacher": name, "seed": plan.seed, "epoch": run.epoch,
-        "choose": plan.choose,
+        "choose": plan.choose, "regions": ENCODED if isinstance(regions, EncodedRegions) else PATCHES,
     }  # fmt: skip
     return Learnt(run, observed, regime, name, teacher, time.monotonic() - started, about)
 
