@@ -155,7 +155,6 @@ def test_the_list_names_every_method() -> None:
         (["--method", "best", "--out", "x"], "choose one of"),
         (["--method", "gr", "--out", "x"], "give --images and --labels, or a --dataset"),
         (["--method", "gr", "--out", "x", "--export", "x.onnx"], "name one with --backbone"),
-        (["--method", "ccd", "--out", "x", "--backbone", "resnet50"], "stored embeddings alone"),
         (["--method", "gr", "--out", "x", "--backbone", "resnet5000"], "cannot be had"),
         (["--method", "gr", "--out", "no/such/x"], "does not exist"),
         (["--method", "sst", "--out", "x", "--class-embeddings", "none.txt"], "there is no such file"),

@@ -10,9 +10,10 @@ import torch
 from piaa.training import updates
 from piaa.training.heads import Output
 from piaa.training.objectives import Batch, game, masked_bce, wan
+from piaa.training.regions import mean_tiles
 from piaa.training.schedules import schedule_of
 from piaa.training.spec import method_names, read_method
-from piaa.training.teachers import tiles, together
+from piaa.training.teachers import together
 
 
 def t(*rows: object) -> torch.Tensor:
@@ -43,6 +44,28 @@ def test_tiles_count_by_maximum_or_minimum() -> None:
     local = torch.tensor([[[0.1, 0.3], [0.6, 0.4]]])
     # class 0: 0.6 > 0.5, so (0.2 + 0.6) / 2; class 1: 0.4 is not, so (0.8 + 0.3) / 2
     torch.testing.assert_close(updates.tile_aggregate(whole, local, 0.5), t([0.4, 0.55]))
+
+
+def test_an_observed_class_lowers_the_threshold_of_its_tiles() -> None:
+    whole = t([0.2, 0.8], [0.9, 0.1])
+    observed = torch.tensor([[1, -1], [1, -1]], dtype=torch.int8)
+    threshold = updates.held_threshold(whole, observed, 0.5)
+    torch.testing.assert_close(threshold, torch.tensor([[0.2], [0.5]]))
+    local = torch.tensor([[[0.1, 0.3], [0.3, 0.4]], [[0.1, 0.3], [0.3, 0.4]]])
+    # the first image's tiles reach 0.2 and count by their greatest; the second's do not reach 0.5
+    expected = t([(0.2 + 0.3) / 2, (0.8 + 0.4) / 2], [(0.9 + 0.1) / 2, (0.1 + 0.3) / 2])
+    torch.testing.assert_close(updates.tile_aggregate(whole, local, threshold), expected)
+    torch.testing.assert_close(updates.tile_aggregate(whole, local, 0.0, greater=1.0)[0], torch.tensor([0.3, 0.8]))
+
+
+def test_the_cut_is_exact_or_searched() -> None:
+    p = torch.linspace(0, 1, 400)[torch.randperm(400, generator=torch.Generator().manual_seed(0))].reshape(100, 4)
+    cut = updates.exact_cut(p, 1.0)
+    assert int((p >= cut).sum()) == 100
+    even = torch.full((7, 4), 0.5) * torch.tensor([[0.1, 0.2, 0.3, 0.4]])
+    # pairs of images; cuts 0.04, 0.08: three of four classes reach the second, which is within 3 +- 1 and the first not
+    assert updates.searched_cut(even, 3.0, least=0.04, step=0.04, images=2) == pytest.approx(0.08)
+    assert updates.searched_cut(even[:2], 3.0, least=0.04, step=0.04, images=2) == 0.04  # too few to look at
 
 
 def test_top_pseudo_labels() -> None:
@@ -94,7 +117,7 @@ def test_moving_average_by_hand() -> None:
 
 def test_tiles_are_means_of_their_patches() -> None:
     patches = torch.arange(16.0).reshape(1, 16, 1)
-    assert tiles(patches, (4, 4), 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert mean_tiles(patches, (4, 4), 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
 
 
 def test_teacher_and_student_add_their_log_odds() -> None:
@@ -148,6 +171,15 @@ def test_recipes_of_a_data_set_change_what_they_name() -> None:
         1.5,
     ]
     assert read_method("vlpl").on("COCO").constants == {"pseudo_from": 1.0, "entropy": 0.1, "weight": 0.7}
+
+
+def test_recipes_count_one_after_the_other() -> None:
+    aevlp = read_method("aevlp").on("COCO,published")
+    assert (aevlp.constants["k"], aevlp.update_constants["eta"], aevlp.update_constants["absent"]) == (2.9, 0.3, 0.0)
+    cdul = read_method("cdul").on("reproduction")
+    assert (cdul.loss, cdul.update, cdul.update_constants["threshold"]) == ("softmax-kl", "softmax-alignment", 0.0)
+    moves = schedule_of(cdul.update_constants["moves"])
+    assert [epoch for epoch in range(25) if moves(epoch, 25)] == [9, 19]
 
 
 def test_every_trained_line_of_table_1_has_its_method() -> None:

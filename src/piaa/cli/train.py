@@ -62,6 +62,10 @@ def train(
         str, typer.Option(help="imagenet, random (a trial), or a safetensors file.")
     ] = "imagenet",
     backbone_size: Annotated[int, typer.Option(min=32, help="Pixels of a side for the backbone.")] = 448,
+    regions: Annotated[
+        str,
+        typer.Option(help="CLIP on tiles and crops: encoded anew (default of --backbone), or by their patches (else)."),
+    ] = "",
     export: Annotated[Path | None, typer.Option(help="Also write the backbone as ONNX, for edge devices.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write all numbers to this JSON file.")] = None,
     features: Annotated[Path, typer.Option(help="Folder of stored embeddings.")] = ROOT / "features",
@@ -85,11 +89,12 @@ def train(
     from piaa.experiments.features import FeatureStore
     from piaa.files import check_place, write_json
     from piaa.setups import setup_of
-    from piaa.training.backbones import check_method, load_backbone
+    from piaa.training.backbones import load_backbone, readable
     from piaa.training.class_embeddings import read_class_embeddings
     from piaa.training.data import from_dataset, from_files
     from piaa.training.job import EndToEnd, train_job
     from piaa.training.loop import Place
+    from piaa.training.regions import ENCODED, PATCHES, regions_named
     from piaa.training.run import Plan
     from piaa.training.spec import read_method
 
@@ -104,7 +109,6 @@ def train(
         raise InputError("--export writes a backbone; name one with --backbone")
     end_to_end = EndToEnd(backbone, backbone_weights, backbone_size, export) if backbone else None
     if end_to_end:  # before hours of encoding
-        check_method(method)
         load_backbone(backbone, backbone_weights)
     for path in filter(None, (out, report, export)):
         check_place(path)
@@ -128,7 +132,11 @@ def train(
         )  # fmt: skip
         partial = out.with_name(out.name + ".partial")
         place = Place(_accelerator(device), MIXED.get(precision, "32-true"), partial, resume)
-        numbers = train_job(plan, found, out, place, setup.describe(), end_to_end, stage("epochs"))
+        parts = regions_named(
+            regions or (ENCODED if backbone else PATCHES), found.train, setup,
+            readable(found.items[0], found.train.ids), features,
+        )  # fmt: skip
+        numbers = train_job(plan, found, out, place, setup.describe(), end_to_end, stage("epochs"), parts)
     _show(numbers)
     console.print(f"written: {out}", markup=False, highlight=False)
     if report:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torchvision.transforms import functional as TF
 
 from piaa.errors import ClassifierError, ImageError, InputError, ModelError
 from piaa.files import whole_file
@@ -27,6 +28,7 @@ from piaa.training.loop import Place
 from piaa.training.material import Material
 from piaa.training.networks import network_of
 from piaa.training.places import Places
+from piaa.training.regions import Regions
 from piaa.training.run import LAST, Learnt, Plan, learn
 from piaa.training.spec import END_TO_END
 from piaa.vision.preprocess import Preprocess, build_preprocess
@@ -34,10 +36,6 @@ from piaa.vision.preprocess import Preprocess, build_preprocess
 IMAGENET, RANDOM = "imagenet", "random"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FORMAT, VERSION = "piaa-trained-network", 1
-NEEDS_EMBEDDINGS = {
-    "ccd": "its class activation maps are those of a head on stored patches",
-}
-"""Methods that this room trains on stored embeddings alone, and why."""
 
 
 def load_backbone(name: str, weights: str) -> nn.Module:
@@ -66,17 +64,6 @@ def load_backbone(name: str, weights: str) -> nn.Module:
     return model
 
 
-def check_method(name: str) -> None:
-    """Refuse a method that is trained on stored embeddings alone.
-
-    Raises:
-        InputError: saying why.
-    """
-    if name in NEEDS_EMBEDDINGS:
-        reason = NEEDS_EMBEDDINGS[name]
-        raise InputError(f"{name} is trained on stored embeddings alone here: {reason}; leave out --backbone")
-
-
 def backbone_width(backbone: nn.Module) -> int:
     """k."""
     return int(backbone.num_features)  # type: ignore[arg-type]
@@ -85,6 +72,22 @@ def backbone_width(backbone: nn.Module) -> int:
 def backbone_preprocess(size: int) -> Preprocess:
     """Squashed to size x size, ImageNet's mean and deviation, as the published systems have it."""
     return build_preprocess(size, "squash", MEAN, STD, "bilinear")
+
+
+def other_colours(image: Tensor, random: torch.Generator, most: float = 0.5) -> Tensor:
+    """An image 3 x H x W of 0..1 with brightness, contrast, saturation and hue drawn anew, in a drawn order.
+
+    Args:
+        image: pixels.
+        random: for what is drawn.
+        most: the first three are multiplied by 1 - `most` to 1 + `most`, the hue turns by up to this share of a circle.
+    """
+    changes = (TF.adjust_brightness, TF.adjust_contrast, TF.adjust_saturation, TF.adjust_hue)
+    amounts = (2 * torch.rand(4, generator=random) - 1) * most
+    for kind in torch.randperm(4, generator=random).tolist():
+        amount = float(amounts[kind]) + (changes[kind] is not TF.adjust_hue)
+        image = changes[kind](image.clamp(0, 1), amount)
+    return image.clamp(0, 1)
 
 
 class ImageInputs:
@@ -125,6 +128,19 @@ class ImageInputs:
         self._flips.manual_seed(int(rows.sum()) * 31 + int(rows[0]))  # of the batch alone: a resumed run flips alike
         mirrored = torch.rand(len(images), generator=self._flips) < 0.5
         return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+
+    def again(self, rows: Tensor, random: torch.Generator) -> Tensor:
+        """The same images in other colours, mirrored or not, as CCD's second view: B x 3 x H x W.
+
+        Raises:
+            ImageError: as above.
+        """
+        images = torch.stack(list(self._pool.map(self._load, [self.items[row] for row in rows.tolist()])))
+        mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+        mirrored = torch.rand(len(images), generator=random) < 0.5
+        seen = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+        coloured = torch.stack([other_colours(image * std + mean, random) for image in seen])
+        return (coloured - mean) / std
 
     def _load(self, item: Item) -> Tensor:
         return self.preprocess(item.load())
@@ -186,7 +202,7 @@ class TrainedNetwork:
         """
         plain = {
             "format": FORMAT, "version": VERSION, "backbone": self.backbone, "size": self.size, "labels": self.names,
-            "settings": self.settings, "network": self.network.sizes,
+            "settings": self.settings, "network": self.network.sizes, "lift": getattr(self.network, "lift", 0.0),
         }  # fmt: skip
         files.write(path, plain, self.network.state_dict(), "the trained network")
 
@@ -202,7 +218,7 @@ class TrainedNetwork:
             foreign = "no trained network; give a file that 'piaa train --backbone' wrote"
             plain, tensors = files.read(path, (FORMAT, VERSION), foreign)
             sizes, backbone = plain.get("network", {}), load_backbone(plain["backbone"], RANDOM)
-            network = network_of(sizes, tensors, Places(backbone) if sizes else backbone)
+            network = network_of(sizes, tensors, Places(backbone) if sizes else backbone, plain.get("lift", 0.0))
             return cls(network, plain["backbone"], plain["size"], plain["labels"], plain["settings"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ClassifierError(f"{path}: cannot be read as a trained network ({error})") from error
@@ -238,6 +254,7 @@ def train_network(
     backbone: str = "",
     weights: str = IMAGENET,
     size: int = 448,
+    regions: Regions | None = None,
     settings: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> tuple[TrainedNetwork, Learnt]:
@@ -252,6 +269,7 @@ def train_network(
         backbone: as timm calls it; empty: the method's published one.
         weights: see `load_backbone`.
         size: pixels of a side.
+        regions: how parts of the images are seen by CLIP; None: by their patches.
         settings: kept in the trained network.
         progress: called with the epochs done.
 
@@ -260,7 +278,6 @@ def train_network(
         ModelError: as `load_backbone`.
     """
     name, method = backbone or plan.method.backbone, plan.method
-    check_method(method.name)
     if plan.choose != LAST:
         raise InputError(
             f"--choose-epoch {plan.choose} is for heads on stored embeddings; with --backbone it is {LAST}"
@@ -272,7 +289,9 @@ def train_network(
     inputs = ImageInputs(chosen, backbone_preprocess(size), width, torch.Generator())
     paced = replace(plan, method=method.on(END_TO_END), pace=plan.pace or method.published)
     mark = f"{name} {weights} {size}"
-    learnt = learn(paced, material, truth, inputs, place, backbone=network, mark=mark, progress=progress)
+    learnt = learn(
+        paced, material, truth, inputs, place, backbone=network, regions=regions, mark=mark, progress=progress
+    )
     about = {**learnt.about, "backbone": name, "weights": weights, "size": size, **(settings or {})}
     return TrainedNetwork(learnt.run.network, name, size, material.names, about), learnt
 

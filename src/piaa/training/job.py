@@ -16,6 +16,7 @@ from piaa.training.backbones import IMAGENET, readable, train_network
 from piaa.training.data import Data
 from piaa.training.loop import Place
 from piaa.training.material import Material
+from piaa.training.regions import Regions
 from piaa.training.run import Learnt, Plan, mean_ap, scores_of, train
 from piaa.training.teachers import together
 
@@ -45,6 +46,7 @@ def train_job(
     settings: dict[str, Any],
     end_to_end: EndToEnd | None = None,
     progress: Progress | None = None,
+    regions: Regions | None = None,
 ) -> dict[str, Any]:
     """Train by a plan, write `out`, and say what came of it.
 
@@ -56,6 +58,7 @@ def train_job(
         settings: of the embeddings, kept in the file.
         end_to_end: a backbone; None: a head on stored embeddings.
         progress: called with the epochs done.
+        regions: how a teacher sees parts of the training images; None: by their patches.
 
     Returns:
         JSON values: method, regime, teacher, seed, epoch, choose, train_images, losses, seconds, test_map_by_epoch;
@@ -63,7 +66,9 @@ def train_job(
         taught a head, also `piaa` and `together`, each {map, low, high}.
     """
     if end_to_end is None:
-        outcome = train(plan, data.train, data.truth, place, test=data.test, settings=settings, progress=progress)
+        outcome = train(
+            plan, data.train, data.truth, place, test=data.test, regions=regions, settings=settings, progress=progress
+        )
         outcome.trained.save(out)
         numbers = _plain(outcome, data)
         if data.test is None:
@@ -72,7 +77,7 @@ def train_job(
         return numbers | measured(scores, data.test[1], data.train.names) | _beside_piaa(outcome, data.test, scores)
     network, learnt = train_network(
         plan, data.items[0], data.train, data.truth, place, backbone=end_to_end.backbone, weights=end_to_end.weights,
-        size=end_to_end.size, settings=settings, progress=progress,
+        size=end_to_end.size, regions=regions, settings=settings, progress=progress,
     )  # fmt: skip
     network.save(out)
     if end_to_end.export:

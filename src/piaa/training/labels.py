@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piaa.baselines import partial_labels
 from piaa.errors import InputError
 from piaa.training import updates
 from piaa.training.heads import Network, Output
+from piaa.training.maps import MapNetwork
 from piaa.training.material import Inputs, Material
 from piaa.training.objectives import Batch
-from piaa.training.teachers import Teacher, tiles
+from piaa.training.regions import Regions
+from piaa.training.teachers import Teacher
 
 State = dict[str, Tensor]
 
@@ -34,6 +37,7 @@ class Known:
         inputs: what the head sees of them.
         teacher: CLIP or PIAA on them; None for a method that needs none.
         random: for what is drawn; another generator each epoch.
+        regions: parts of the N images.
         words: C x e class embeddings that guide a graph network; None: the text prototypes.
         width: numbers of what a class's classifier sees; set when the network is there.
     """
@@ -43,6 +47,7 @@ class Known:
     inputs: Inputs
     teacher: Teacher | None
     random: torch.Generator
+    regions: Regions
     words: Tensor | None = None
     width: int = 0
 
@@ -127,34 +132,34 @@ def _start_similar(known: Known, threshold: float) -> State:
     return {"pseudo": (known.taught.scores > threshold).float()}
 
 
-def _start_top(known: Known, side: int, threshold: float, most: int, negatives: float, eta: float) -> State:
+def _start_top(
+    known: Known, side: int, threshold: float, most: int, negatives: float, eta: float, absent: float
+) -> State:
     """AEVLP: the whole image and side x side tiles."""
     teacher, parts = known.taught, []
-    for _, patches, rows in known.material.batches():
-        local = teacher.of_vectors(tiles(patches, known.material.grid, side))
+    for _, _, rows in known.material.batches():
+        local = teacher.of_vectors(known.regions.tiles(rows, side))
         whole = teacher.scores[rows]
-        scores = updates.tile_aggregate(whole, local, eta)
-        parts.append(updates.top_pseudo(scores, threshold, most, (whole + local.mean(dim=1)) / 2, negatives))
+        scores = updates.tile_aggregate(whole, local, updates.held_threshold(whole, known.observed[rows], eta))
+        parts.append(updates.top_pseudo(scores, threshold, most, (whole + local.mean(dim=1)) / 2, negatives, absent))
     return {"pseudo": torch.cat(parts)}
 
 
-def _start_aggregated(known: Known, side: int, threshold: float, sigma: float, rounds: int) -> State:
+def _start_aggregated(known: Known, side: int, threshold: float, greater: float, **_: float) -> State:
     """CDUL: CLIP on image and tiles. PIAA has looked at every patch: its scores are taken as they are."""
     teacher = known.taught
     if teacher.name != "clip":
         return {"soft": teacher.scores.clone()}
     parts = [
         updates.tile_aggregate(
-            teacher.scores[rows], teacher.of_vectors(tiles(patches, known.material.grid, side)), threshold
+            teacher.scores[rows], teacher.of_vectors(known.regions.tiles(rows, side)), threshold, greater
         )
-        for _, patches, rows in known.material.batches()
+        for _, _, rows in known.material.batches()
     ]
     return {"soft": torch.cat(parts)}
 
 
-def _align(
-    state: State, known: Known, network: Network, epoch: int, side: int, threshold: float, sigma: float, rounds: int
-) -> None:
+def _align(state: State, known: Known, network: Network, epoch: int, sigma: float, rounds: int, **_: float) -> None:
     """CDUL: after every `rounds` epochs of the network, one step of the pseudo-labels."""
     if epoch == 0 or epoch % rounds:
         return
@@ -162,44 +167,72 @@ def _align(
     soft.copy_(updates.aligned(soft, probabilities(network, known.inputs, soft.device), sigma))
 
 
+def _align_batch(state: State, batch: Batch, output: Output, sigma: float, moves: float, **_: float) -> None:
+    """CDUL as reproduced by others: a step after each batch, in epochs in which `moves` is not 0."""
+    if moves:
+        p = torch.softmax(output.logits.detach().float(), dim=1)
+        state["soft"][batch.rows] = updates.aligned_softmax(batch.of("soft"), p, sigma)
+
+
 def _start_soft(known: Known) -> State:
     """The teacher's scores as they are."""
     return {"soft": known.taught.scores.clone()}
 
 
-def _start_debiased(known: Known, **_: float) -> State:
+def _start_debiased(known: Known, floor: float, **_: Any) -> State:
     """CCD."""
     teacher = known.taught
     if teacher.name != "clip":
         everything = torch.ones(len(known.material))
         return {"soft": teacher.scores.clone(), "bias": torch.ones(teacher.scores.shape[1]), "sure": everything}
-    soft, bias, sure = updates.debiased(teacher.scores)
+    soft, bias, sure = updates.debiased(teacher.scores, floor=floor)
     return {"soft": soft, "bias": bias, "sure": sure.float()}
 
 
 def _look_closer(
-    state: State, known: Known, network: Network, epoch: int, first: int, last: int, classes: float, keep: float
+    state: State,
+    known: Known,
+    network: Network,
+    epoch: int,
+    first: int,
+    last: int,
+    cut: str,
+    classes: float,
+    keep: float,
+    floor: float,
+    margin: int,
 ) -> None:
     """CCD: in some epochs, what the teacher says of the region where a class's activation map peaks.
 
-    The cut that chooses an image's classes is set so that `classes` of them are above it in the mean. A peak's region
-    is its patches above 0.95 of the map's range; their mean embedding stands for a crop encoded anew.
+    The cut that chooses an image's classes is one that `classes` of them reach in the mean.
     """
     if not first <= epoch <= last:
         return
     soft, bias, teacher = state["soft"], state["bias"], known.taught
     p = probabilities(network, known.inputs, soft.device)
-    cut = p.flatten().topk(max(1, round(classes * len(p)))).values[-1]
+    order = torch.randperm(len(p), generator=known.random)
+    chosen = p >= updates.CUTS[cut](p[order.to(p.device)], classes)
+    for _, _, rows in known.material.batches(64):
+        maps = activation_maps(network, known, rows)
+        here = chosen[rows.to(p.device)]
+        says = teacher.of_vectors(known.regions.peaks(maps, rows, here.cpu(), margin)).to(soft.device)
+        seen = (says * here[..., None]).amax(dim=1)  # says is n x C x C: of the crop of each class
+        soft[rows] = updates.moving_average(soft[rows], seen, bias, keep, floor)
+
+
+@torch.no_grad()
+def activation_maps(network: Network, known: Known, rows: Tensor) -> Tensor:
+    """n x C x h x w on the CPU: of a backbone that has maps, else of the head on the stored patches."""
+    if isinstance(network.backbone, nn.Module):
+        plain = cast(MapNetwork, getattr(network, "module", network))
+        learning = plain.training
+        plain.eval()
+        maps = plain.maps(known.inputs[slice(int(rows[0]), int(rows[-1]) + 1)].to(plain.head.weight.device))
+        plain.train(learning)
+        return maps.float().cpu()
     weight = network.head.weight[:, -known.material.prototypes.shape[1] :].detach().float().cpu()
-    for _, patches, rows in known.material.batches(64):
-        maps = F.normalize(patches, dim=-1) @ weight.T  # B x M x C
-        least, most = maps.amin(dim=1, keepdim=True), maps.amax(dim=1, keepdim=True)
-        peak = ((maps - least) / (most - least + 1e-5) > 0.95).float()
-        regions = (peak.mT @ patches) / peak.sum(dim=1)[..., None].clamp(min=1)
-        says = teacher.of_vectors(regions).to(soft.device)  # B x C x C: of the crop of each class
-        chosen = p[rows] >= cut
-        seen = (says * chosen[..., None]).amax(dim=1)
-        soft[rows] = updates.moving_average(soft[rows], seen, bias, keep)
+    closeness: Tensor = F.normalize(known.material.rows(rows)[1], dim=-1) @ weight.T
+    return closeness.mT.reshape(len(closeness), -1, *known.material.grid)
 
 
 def _start_sst(known: Known, examples: int) -> State:
@@ -285,6 +318,7 @@ UPDATES: dict[str, Update] = {
     "similar": Update(_start_similar, teaches=True),
     "top": Update(_start_top, teaches=True),
     "gradient-alignment": Update(_start_aggregated, each_epoch=_align, teaches=True, blind=True),
+    "softmax-alignment": Update(_start_aggregated, each_batch=_align_batch, teaches=True, blind=True),
     "look-closer": Update(_start_debiased, each_epoch=_look_closer, teaches=True, blind=True),
     "soft": Update(_start_soft, teaches=True, blind=True),
     "co-occurrence": Update(_start_sst, each_batch=_keep_examples),

@@ -12,6 +12,7 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from piaa.jobs import Progress
 from piaa.training.files import part
 from piaa.training.heads import Network, Output, scaled
 from piaa.training.labels import Known, State, Update, update_named
+from piaa.training.material import Inputs
 from piaa.training.networks import begin_network
 from piaa.training.objectives import Batch, loss_named
 from piaa.training.schedules import schedule_of
@@ -185,7 +187,8 @@ def _epoch(fabric: Any, method: Method, known: Known, run: _Progress, epoch: int
     for rows in order:
         here = rows.to(fabric.device)
         head = run.network.head
-        batch = Batch(here, observed[here], run.state, head, random, getattr(head, "pairs", None))
+        again = partial(_again, run.network, known.inputs, rows, random, fabric.device)
+        batch = Batch(here, observed[here], run.state, head, random, pairs=getattr(head, "pairs", None), again=again)
         output = Output(*run.network(known.inputs[rows].to(fabric.device)))
         loss = loss_of(output, batch, **values)
         run.optimizer.zero_grad()
@@ -195,6 +198,12 @@ def _epoch(fabric: Any, method: Method, known: Known, run: _Progress, epoch: int
             update.each_batch(run.state, batch, output, **moves)
         total += float(loss.detach())
     return total / len(order)
+
+
+def _again(network: Network, inputs: Inputs, rows: Tensor, random: torch.Generator, device: torch.device) -> Tensor:
+    """Logits of a batch seen another way."""
+    logits: Tensor = network(inputs.again(rows, random).to(device))[0]
+    return logits
 
 
 def at_epoch(constants: Constants, epoch: int, epochs: int) -> dict[str, Any]:

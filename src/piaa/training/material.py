@@ -17,6 +17,10 @@ MOST_BYTES = 2**30
 """Of class-wise features that are computed once and kept; above it they are computed anew for each batch."""
 
 
+LEFT_OUT = 0.2
+"""Share of a stored embedding's numbers that its second view has not."""
+
+
 class Embeddings(Protocol):
     """Stored embeddings, as `piaa.experiments.features.Features` has them."""
 
@@ -98,6 +102,9 @@ class Inputs(Protocol):
     def __len__(self) -> int:
         """Images."""
 
+    def again(self, rows: Tensor, random: torch.Generator) -> Tensor:
+        """Of a batch, seen another way: B x the same."""
+
 
 class HeadInputs:
     """What a head sees of each image, by row: kept in half precision where it fits, else computed when asked for.
@@ -123,9 +130,18 @@ class HeadInputs:
     def __len__(self) -> int:
         return len(self.material)
 
+    def again(self, rows: Tensor, random: torch.Generator) -> Tensor:
+        """The same with a share of its numbers left out: stored embeddings know no other crop or colour."""
+        return without_some(self[rows], random)
+
     def _of(self, rows: Tensor | slice) -> Tensor:
         cls, patches = self.material.rows(rows)
         return self._compute(cls, patches, self.material.prototypes)
+
+
+def without_some(features: Tensor, random: torch.Generator) -> Tensor:
+    """`LEFT_OUT` of the numbers set to 0, the others larger by as much."""
+    return features * ((torch.rand(features.shape, generator=random) >= LEFT_OUT) / (1 - LEFT_OUT))
 
 
 class PatchInputs:
@@ -144,3 +160,7 @@ class PatchInputs:
 
     def __len__(self) -> int:
         return len(self.material)
+
+    def again(self, rows: Tensor, random: torch.Generator) -> Tensor:
+        """The same with a share of its numbers left out: stored embeddings know no other crop or colour."""
+        return without_some(self[rows], random)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from piaa.training.graph import Decoupled, GraphHead, PairNetwork, begin_at_likeness
 from piaa.training.heads import Head, Network
+from piaa.training.maps import MapNetwork
 from piaa.training.spec import Method
 
 
@@ -71,7 +72,7 @@ def begin_network(
         seed: of the drawn weights.
     """
     if not method.network:
-        return Network(Head(len(words), source), backbone)
+        return linear_network(Head(len(words), source), backbone, method.lift)
     own = dict(method.network["frozen" if backbone is None else "published"])
     start = own.pop("start", "")
     if backbone is None:  # no wider than what is stored
@@ -85,18 +86,26 @@ def begin_network(
     return network
 
 
-def network_of(plain: dict[str, Any], tensors: dict[str, Tensor], places: nn.Module | None = None) -> Network:
+def linear_network(head: Head, backbone: nn.Module | None, lift: float) -> Network:
+    """Linear classifiers on stored embeddings or pooled features; with `lift` on each place of the last feature map."""
+    return MapNetwork(head, backbone, lift) if backbone is not None and lift else Network(head, backbone)
+
+
+def network_of(
+    plain: dict[str, Any], tensors: dict[str, Tensor], places: nn.Module | None = None, lift: float = 0.0
+) -> Network:
     """A network as a file has it.
 
     Args:
         plain: `Network.sizes`; empty for linear classifiers.
         tensors: its state.
         places: the backbone; for linear classifiers the whole of it.
+        lift: of activation maps; 0: pooled features are classified.
 
     Raises:
         KeyError, TypeError, RuntimeError: they do not belong together.
     """
-    network = graph_network(GraphSizes(**plain), places) if plain else Network(_linear(tensors), places)
+    network = graph_network(GraphSizes(**plain), places) if plain else linear_network(_linear(tensors), places, lift)
     network.load_state_dict(tensors)
     return network.eval()
 

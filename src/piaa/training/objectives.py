@@ -18,6 +18,10 @@ from piaa.errors import InputError
 from piaa.training.heads import Output
 
 
+def _no_other_view() -> Tensor:
+    raise InputError("this batch has no second view")
+
+
 @dataclass(frozen=True)
 class Batch:
     """The labels of a batch.
@@ -29,6 +33,7 @@ class Batch:
         classify: class-wise features B x C x k to logits; for losses that mix features.
         random: for what a loss draws.
         pairs: class-wise features to logits of pairs of classes B x P, where the network has them.
+        again: logits B x C of another view of the same images.
     """
 
     rows: Tensor
@@ -37,6 +42,7 @@ class Batch:
     classify: Callable[[Tensor], Tensor]
     random: torch.Generator
     pairs: Callable[[Tensor], Tensor] | None = None
+    again: Callable[[], Tensor] = _no_other_view
 
     @property
     def present(self) -> Tensor:
@@ -138,9 +144,22 @@ def gr(output: Output, batch: Batch, w: float, b: float, mu: float, sigma: float
     return losses.gr(output.logits, batch.present, (w, b), (mu, sigma))
 
 
-def gpr(output: Output, batch: Batch, w: float, b: float, mu: float, sigma: float, k: float) -> Tensor:
-    """AEVLP: GR Loss with pseudo-labels."""
-    return losses.gpr(output.logits, batch.present, batch.of("pseudo"), (w, b), (mu, sigma), k)
+def gpr(
+    output: Output,
+    batch: Batch,
+    w: float,
+    b: float,
+    mu: float,
+    sigma: float,
+    k: float,
+    least: float = 0.4,
+    regularisation: float = 0.05,
+) -> Tensor:
+    """AEVLP: GR Loss with pseudo-labels; `least` weighs a pseudo-positive at least."""
+    return losses.gpr(
+        output.logits, batch.present, batch.of("pseudo"), (w, b), (mu, sigma), k, held=(least, 0.7),
+        regularisation=regularisation,
+    )  # fmt: skip
 
 
 def vlpl(output: Output, batch: Batch, pseudo_from: float, entropy: float = 0.2, weight: float = 0.7) -> Tensor:
@@ -163,18 +182,23 @@ def game(output: Output, batch: Batch, w: float) -> Tensor:
     return (weights * each).mean()
 
 
-def ccd(output: Output, batch: Batch, consistency: float, least: float = 0.1, drop: float = 0.2) -> Tensor:
+def softmax_kl(output: Output, batch: Batch) -> Tensor:
+    """CDUL as reproduced by others: KL(softmax of the logits || soft labels divided by their sum), mean over images."""
+    soft = batch.of("soft")
+    share = torch.log((soft / soft.sum(dim=1, keepdim=True)).clamp(min=1e-30))
+    log_p = F.log_softmax(output.logits, dim=1)
+    return (log_p.exp() * (log_p - share)).sum(dim=1).mean()
+
+
+def ccd(output: Output, batch: Batch, consistency: float, least: float = 0.1) -> Tensor:
     """CCD: soft labels, with weight `least` for images that CLIP was unsure of, and consistency of two views.
 
-    Before the second stage (`consistency` 0) all images count alike. The second view is the same embedding with the
-    share `drop` of its numbers left out: stored embeddings know no other crop or colour.
+    Before the second stage (`consistency` 0) all images count alike.
     """
     each = F.binary_cross_entropy_with_logits(output.logits, batch.of("soft"), reduction="none")
     if not consistency:
         return each.mean()
-    keep = (batch.draw(*output.features.shape) >= drop) / (1 - drop)
-    second = batch.classify(output.features * keep)
-    alike = F.binary_cross_entropy_with_logits(second, torch.sigmoid(output.logits).detach())
+    alike = F.binary_cross_entropy_with_logits(batch.again(), torch.sigmoid(output.logits).detach())
     weights = (batch.of("sure") + least).clamp(max=1)[:, None]
     return (weights * each).mean() + consistency * alike
 
@@ -246,6 +270,7 @@ LOSSES: dict[str, Loss] = {
     "gpr": gpr,
     "vlpl": vlpl,
     "soft-bce": soft_bce,
+    "softmax-kl": softmax_kl,
     "game": game,
     "ccd": ccd,
     "sst": sst,

@@ -15,11 +15,13 @@ from piaa.errors import InputError
 from piaa.evaluation import metrics
 from piaa.jobs import Progress
 from piaa.method.thresholds import DEFAULT_RULE, Thresholds, learn_thresholds
+from piaa.training import regions as parts
 from piaa.training.heads import Logits, Network
 from piaa.training.labels import Known, probabilities, update_named
 from piaa.training.loop import Judge, Place, Run, fit
 from piaa.training.material import HeadInputs, Inputs, Material, PatchInputs
 from piaa.training.regimes import observe, read_observed, write_observed
+from piaa.training.regions import EncodedRegions, PatchRegions, Regions
 from piaa.training.spec import Method, Pace
 from piaa.training.teachers import Teacher, teacher_named, together
 from piaa.training.trained import PATCHES, TrainedHead
@@ -106,6 +108,7 @@ def train(
     test: tuple[Material, Tensor] | None = None,
     inputs: Inputs | None = None,
     teacher: Teacher | None = None,
+    regions: Regions | None = None,
     settings: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
@@ -119,6 +122,7 @@ def train(
         test: images and labels, looked at by `choose = "test-map"` alone.
         inputs: what the head sees, where it is computed already.
         teacher: likewise.
+        regions: how parts of the images are seen; None: by their patches.
         settings: kept in the trained head.
         progress: called with the epochs done.
 
@@ -128,7 +132,9 @@ def train(
     """
     judge = _judge(plan, test)
     given = inputs if inputs is not None else inputs_of(plan, material)
-    learnt = learn(plan, material, truth, given, place, judge=judge, teacher=teacher, progress=progress)
+    learnt = learn(
+        plan, material, truth, given, place, judge=judge, teacher=teacher, regions=regions, progress=progress
+    )
     about = {**learnt.about, **(settings or {})}
     network, thresholds = learnt.run.network, _thresholds(learnt, material, given)
     head = Logits(network) if network.sizes else network.head
@@ -151,10 +157,14 @@ def learn(
     judge: Judge | None = None,
     teacher: Teacher | None = None,
     backbone: nn.Module | None = None,
+    regions: Regions | None = None,
     mark: str = "",
     progress: Progress | None = None,
 ) -> Learnt:
-    """As `train`, whatever the network is given; `mark` tells runs of different backbones apart."""
+    """As `train`, whatever the network is given; `mark` tells runs of different backbones apart.
+
+    PIAA as a teacher has looked at every patch: regions are patches to it, whatever `regions` are.
+    """
     started = time.monotonic()
     regime = plan.regime or plan.method.regime
     if plan.choose not in CHOICES:
@@ -176,7 +186,9 @@ def learn(
         teacher, name = None, ""
     if regime == "none" and teacher is not None:
         observed = torch.where(teacher.positives, 1, observed).to(torch.int8)
-    known = Known(observed, material, inputs, teacher, torch.Generator(), plan.words)
+    if regions is None or (teacher is not None and teacher.name != "clip"):
+        regions = PatchRegions(material)
+    known = Known(observed, material, inputs, teacher, torch.Generator(), regions, plan.words)
     fingerprint = digest(
         vars(plan.method),
         plan.head,
@@ -188,6 +200,7 @@ def learn(
         observed,
         material.ids,
         plan.words,
+        type(regions).__name__,
     )
     run = fit(
         plan.method, known, plan.seed, place, pace=plan.pace, judge=judge, backbone=backbone, fingerprint=fingerprint,
@@ -195,7 +208,7 @@ def learn(
     )  # fmt: skip
     about = {
         "method": plan.method.name, "regime": regime, "teacher": name, "seed": plan.seed, "epoch": run.epoch,
-        "choose": plan.choose,
+        "choose": plan.choose, "regions": parts.ENCODED if isinstance(regions, EncodedRegions) else parts.PATCHES,
     }  # fmt: skip
     return Learnt(run, observed, regime, name, teacher, time.monotonic() - started, about)
 

@@ -31,11 +31,17 @@ def falling(start: float, step: float, least: float, first: int) -> Schedule:
     return lambda epoch, epochs: max(least, start - step * max(0, epoch - first))
 
 
+def every(epochs: int, value: float = 1.0, after: int = 0) -> Schedule:
+    """`value` in each `epochs`-th epoch, once `after` epochs are done; else 0: updates now and then."""
+    return lambda epoch, _: value if epoch >= after and (epoch + 1) % epochs == 0 else 0.0
+
+
 KINDS: dict[str, Callable[..., Schedule]] = {
     "line": line,
     "growing": growing,
     "from-epoch": from_epoch,
     "falling": falling,
+    "every": every,
 }
 """By the name in a method's file."""
 

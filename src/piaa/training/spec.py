@@ -57,9 +57,11 @@ class Method:
         backbone: the published one, as timm calls it.
         network: sizes of its graph network on stored embeddings (`frozen`) and end to end (`published`); empty: linear
             classifiers.
+        lift: of the activation maps of a backbone (`piaa.training.maps`); 0: its pooled features are classified.
         constants: of the loss.
         update_constants: of the label update.
-        recipes: data set, or `end-to-end`, to {constants, update_constants} that differ there.
+        recipes: data set, `end-to-end`, or a published form, to what differs there: constants, update_constants, loss,
+            update, lift.
         departures: where this differs from the published system, beside the frozen backbone.
     """
 
@@ -75,19 +77,24 @@ class Method:
     published: Pace
     backbone: str
     network: Mapping[str, Constants] = field(default_factory=dict)
+    lift: float = 0.0
     constants: Constants = field(default_factory=dict)
     update_constants: Constants = field(default_factory=dict)
-    recipes: Mapping[str, Mapping[str, Constants]] = field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     departures: tuple[str, ...] = ()
 
-    def on(self, dataset: str) -> Method:
-        """With the own constants of a data set (`VOC07`, `VOC12`, `COCO`, `NUS`, `scenes`) or of `END_TO_END`."""
-        own = self.recipes.get(dataset, {})
-        return replace(
-            self,
-            constants={**self.constants, **own.get("constants", {})},
-            update_constants={**self.update_constants, **own.get("update_constants", {})},
-        )
+    def on(self, names: str) -> Method:
+        """With the own constants of a data set (`VOC07`, `VOC12`, `COCO`, `NUS`, `scenes`) or of `END_TO_END`.
+
+        Several names, parted by commas, count one after the other: `COCO,published`.
+        """
+        method = self
+        for name in names.split(","):
+            own = dict(self.recipes.get(name.strip(), {}))
+            for key in ("constants", "update_constants"):
+                own[key] = {**getattr(method, key), **own.get(key, {})}
+            method = replace(method, **own)
+        return method
 
 
 def method_names() -> tuple[str, ...]:

@@ -106,12 +106,3 @@ def together(teacher: Tensor, student: Tensor) -> Tensor:
     """
     odds = [torch.logit(scores.double().clamp(1e-6, 1 - 1e-6)) for scores in (teacher, student)]
     return torch.sigmoid(odds[0] + odds[1])
-
-
-def tiles(patches: Tensor, grid: tuple[int, int], side: int) -> Tensor:
-    """Mean patch of each tile: N x M x d to N x side^2 x d; tiles as even as the grid allows.
-
-    It stands for encoding each tile as an image of its own, as CDUL and AEVLP do, which costs side^2 more passes.
-    """
-    planes = patches.float().reshape(len(patches), *grid, -1).permute(0, 3, 1, 2)
-    return F.adaptive_avg_pool2d(planes, side).flatten(2).mT
