@@ -34,7 +34,7 @@ def load_recognizer(classifier: Path, **options: Any) -> Recognizer:
     return recognizer
 
 
-def with_head(recognizer: Recognizer, head: Path | None, thresholds: list[str] | None) -> TagScorer:
+def with_head(recognizer: Recognizer, head: Path | None, thresholds: list[str] | None = None) -> TagScorer:
     """PIAA's scorer, or PIAA and a head that it taught together.
 
     Raises:

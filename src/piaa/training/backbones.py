@@ -6,6 +6,7 @@ looks at stored embeddings of the same images.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,20 +17,27 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from piaa.errors import ClassifierError, ImageError, InputError, ModelError
-from piaa.files import whole_file
 from piaa.inputs.items import Item
 from piaa.jobs import Progress
+from piaa.method.thresholds import Thresholds, learn_thresholds
 from piaa.training import files
+from piaa.training.devices import write_onnx
 from piaa.training.heads import Head, Network
 from piaa.training.loop import Place
-from piaa.training.material import Material
+from piaa.training.material import MOST_BYTES, Material
 from piaa.training.run import LAST, Learnt, Plan, learn
+from piaa.training.spec import SCRATCH, Method, Pace
 from piaa.vision.preprocess import Preprocess, build_preprocess
 
 IMAGENET, RANDOM = "imagenet", "random"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SAMPLE = 2000
+"""Training images that thresholds are learnt from, at most."""
+SHIFT = 1 / 12
+"""A network that begins with random weights sees images moved by up to this share of their side."""
 FORMAT, VERSION = "piaa-trained-network", 1
 NEEDS_EMBEDDINGS = {
     "ccd": "its class activation maps are those of a head on stored patches",
@@ -77,8 +85,8 @@ def check_method(name: str) -> None:
 
 
 def backbone_width(backbone: nn.Module) -> int:
-    """k."""
-    return int(backbone.num_features)  # type: ignore[arg-type]
+    """k; some networks (MobileNetV3) have a wider layer behind what timm calls their features."""
+    return int(getattr(backbone, "head_hidden_size", backbone.num_features))  # type: ignore[arg-type]
 
 
 def backbone_preprocess(size: int) -> Preprocess:
@@ -86,8 +94,29 @@ def backbone_preprocess(size: int) -> Preprocess:
     return build_preprocess(size, "squash", MEAN, STD, "bilinear")
 
 
+def pace_of(method: Method, weights: str) -> Pace:
+    """The published pace, or ours for random weights."""
+    return SCRATCH if weights == RANDOM else method.published
+
+
+def moved(images: Tensor, most: int, random: torch.Generator) -> Tensor:
+    """Each image moved by up to `most` pixels along both sides; what comes in is mirrored at the edge.
+
+    Args:
+        images: B x 3 x H x W.
+        most: below H and W.
+        random: of the draw.
+    """
+    height, width = images.shape[-2:]
+    wide = F.pad(images, (most, most, most, most), mode="reflect")
+    corners = torch.randint(2 * most + 1, (len(images), 2), generator=random).tolist()
+    return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in zip(wide, corners, strict=True)])
+
+
 class ImageInputs:
-    """Images of a training set as a backbone takes them, decoded when their turn comes.
+    """Images of a training set as a backbone takes them, decoded when their turn first comes.
+
+    They are kept in half precision where all of them fit into `MOST_BYTES`, else decoded anew each time.
 
     Args:
         items: N images, all readable.
@@ -95,6 +124,7 @@ class ImageInputs:
         width: k of the backbone.
         flips: a generator for mirrored images in training; None: none are.
         workers: threads that decode.
+        shift: in training each image is also moved by up to so many pixels.
     """
 
     def __init__(
@@ -104,9 +134,13 @@ class ImageInputs:
         width: int,
         flips: torch.Generator | None = None,
         workers: int = 2,
+        shift: int = 0,
     ) -> None:
-        self.items, self.preprocess, self.width = list(items), preprocess, width
+        self.items, self.preprocess, self.width, self.shift = list(items), preprocess, width, shift
         self._flips, self._pool = flips, ThreadPoolExecutor(workers)
+        shape = (len(self.items), 3, *preprocess.image_size)
+        self._kept = torch.empty(shape, dtype=torch.half) if 2 * math.prod(shape) <= MOST_BYTES else None
+        self._there = torch.zeros(len(self.items), dtype=torch.bool)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -117,16 +151,28 @@ class ImageInputs:
         Raises:
             ImageError: an image cannot be read; those that cannot are to be left out before.
         """
-        chosen = self.items[rows] if isinstance(rows, slice) else [self.items[row] for row in rows.tolist()]
-        images = torch.stack(list(self._pool.map(self._load, chosen)))
+        images = self._images(torch.arange(len(self))[rows])
         if self._flips is None or isinstance(rows, slice):  # slices are for looking, rows for learning
             return images
         self._flips.manual_seed(int(rows.sum()) * 31 + int(rows[0]))  # of the batch alone: a resumed run flips alike
         mirrored = torch.rand(len(images), generator=self._flips) < 0.5
-        return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+        seen = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+        return moved(seen, self.shift, self._flips) if self.shift else seen
 
-    def _load(self, item: Item) -> Tensor:
-        return self.preprocess(item.load())
+    def _images(self, rows: Tensor) -> Tensor:
+        if self._kept is None:
+            return self._decoded(rows)
+        missing = rows[~self._there[rows]]
+        if len(missing):
+            self._kept[missing] = self._decoded(missing).half()
+            self._there[missing] = True
+        return self._kept[rows].float()
+
+    def _decoded(self, rows: Tensor) -> Tensor:
+        return torch.stack(list(self._pool.map(self._load, rows.tolist())))
+
+    def _load(self, row: int) -> Tensor:
+        return self.preprocess(self.items[row].load())
 
 
 def readable(items: Sequence[Item], ids: Sequence[str]) -> list[Item]:
@@ -152,6 +198,7 @@ class TrainedNetwork:
         size: pixels of a side.
         names: C class names.
         settings: JSON values.
+        thresholds: on its probabilities, learnt from the training images without a label; None where it saw labels.
     """
 
     network: Network
@@ -159,6 +206,7 @@ class TrainedNetwork:
     size: int
     names: list[str]
     settings: dict[str, Any] = field(default_factory=dict)
+    thresholds: Thresholds | None = None
 
     @torch.no_grad()
     def score(self, items: Sequence[Item], batch: int = 32) -> tuple[Tensor, list[int], list[tuple[str, str]]]:
@@ -187,7 +235,8 @@ class TrainedNetwork:
             "format": FORMAT, "version": VERSION, "backbone": self.backbone, "size": self.size, "labels": self.names,
             "settings": self.settings,
         }  # fmt: skip
-        files.write(path, plain, self.network.state_dict(), "the trained network")
+        learnt, tensors = files.of_thresholds(self.thresholds)
+        files.write(path, plain | learnt, self.network.state_dict() | tensors, "the trained network")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TrainedNetwork:
@@ -200,31 +249,24 @@ class TrainedNetwork:
         try:
             foreign = "no trained network; give a file that 'piaa train --backbone' wrote"
             plain, tensors = files.read(path, (FORMAT, VERSION), foreign)
+            thresholds = files.take_thresholds(plain, tensors)
             network = Network(Head(*tensors["head.weight"].shape), load_backbone(plain["backbone"], RANDOM))
             network.load_state_dict(tensors)
-            return cls(network.eval(), plain["backbone"], plain["size"], plain["labels"], plain["settings"])
+            return cls(network.eval(), plain["backbone"], plain["size"], plain["labels"], plain["settings"], thresholds)
         except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
             raise ClassifierError(f"{path}: cannot be read as a trained network ({error})") from error
 
     def export_onnx(self, path: str | os.PathLike[str]) -> None:
-        """Write the network as ONNX for edge devices: `images` B x 3 x size x size to `probabilities` B x C.
+        """Write the network as ONNX for edge devices: see `piaa.training.devices.write_onnx`.
 
         Raises:
             ModelError: onnx or onnxscript is not installed.
         """
-        try:
-            import onnxscript  # noqa: F401
-        except ImportError as error:
-            raise ModelError(
-                "the export needs onnx and onnxscript: in a checkout: pip install -e '.[engines]'"
-            ) from error
-        example, network = torch.zeros(2, 3, self.size, self.size), _Probabilities(self.network).eval()
-        batch = {0: torch.export.Dim("batch", min=1)}
-        with whole_file(path) as aside:
-            torch.onnx.export(
-                network, (example,), aside, input_names=["images"], output_names=["probabilities"],
-                dynamic_shapes={"images": batch}, external_data=False, verbose=False,
-            )  # fmt: skip
+        about = {
+            "labels": self.names, "size": self.size, "resize": "squash", "mean": MEAN, "std": STD,
+            "thresholds": None if self.thresholds is None else self.thresholds.values.tolist(),
+        }  # fmt: skip
+        write_onnx(self.network, self.size, about, path)
 
 
 def train_network(
@@ -240,7 +282,7 @@ def train_network(
     settings: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> tuple[TrainedNetwork, Learnt]:
-    """Train a backbone with its head, at the published pace unless the plan has one.
+    """Train a backbone with its head, at the published pace (or ours for random weights) unless the plan has one.
 
     Args:
         plan: what to train; its `head` has no meaning here, its `choose` is `last`.
@@ -265,23 +307,16 @@ def train_network(
             f"--choose-epoch {plan.choose} is for heads on stored embeddings; with --backbone it is {LAST}"
         )
     torch.manual_seed(plan.seed)  # of random weights
-    network = load_backbone(name, weights)
+    network = load_backbone(name, weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     width, chosen = backbone_width(network), readable(items, material.ids)
-    inputs = ImageInputs(chosen, backbone_preprocess(size), width, torch.Generator())
-    paced = replace(plan, pace=plan.pace or method.published)
+    shift = round(size * SHIFT) if weights == RANDOM else 0
+    inputs = ImageInputs(chosen, backbone_preprocess(size), width, torch.Generator(), shift=shift)
+    paced = replace(plan, pace=plan.pace or pace_of(method, weights))
     mark = f"{name} {weights} {size}"
     learnt = learn(paced, material, truth, inputs, place, backbone=network, mark=mark, progress=progress)
     about = {**learnt.about, "backbone": name, "weights": weights, "size": size, **(settings or {})}
-    return TrainedNetwork(learnt.run.network, name, size, material.names, about), learnt
-
-
-class _Probabilities(nn.Module):
-    """Images to probabilities, for an export."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        probabilities: Tensor = torch.sigmoid(self.network(images)[0])
-        return probabilities
+    trained = TrainedNetwork(learnt.run.network, name, size, material.names, about)
+    if learnt.regime == "none":
+        scores, _, _ = trained.score(chosen[:SAMPLE])
+        trained = replace(trained, thresholds=learn_thresholds(scores.numpy()))
+    return trained, learnt

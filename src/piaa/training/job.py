@@ -12,12 +12,16 @@ from torch import Tensor
 
 from piaa.evaluation import metrics
 from piaa.jobs import Progress
-from piaa.training.backbones import IMAGENET, readable, train_network
+from piaa.training.backbones import IMAGENET, TrainedNetwork, backbone_preprocess, readable, train_network
 from piaa.training.data import Data
+from piaa.training.devices import write_int8
 from piaa.training.loop import Place
 from piaa.training.material import Material
 from piaa.training.run import Learnt, Plan, mean_ap, scores_of, train
 from piaa.training.teachers import together
+
+CALIBRATION = 128
+"""Training images that the ranges of 8 bits are taken from."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,14 @@ class EndToEnd:
         weights: `imagenet`, `random`, or a safetensors file.
         size: pixels of a side.
         export: ONNX file to write too; None for none.
+        export_int8: the same in 8 bits; needs `export`.
     """
 
     backbone: str
     weights: str = IMAGENET
     size: int = 448
     export: Path | None = None
+    export_int8: Path | None = None
 
 
 def train_job(
@@ -75,14 +81,23 @@ def train_job(
         size=end_to_end.size, settings=settings, progress=progress,
     )  # fmt: skip
     network.save(out)
-    if end_to_end.export:
-        network.export_onnx(end_to_end.export)
+    _export(network, end_to_end, data)
     began = {"backbone": end_to_end.backbone, "weights": end_to_end.weights, "size": end_to_end.size}
     numbers = _plain(learnt, data) | began
     if data.test is None:
         return numbers
     scores, rows, _ = network.score(readable(data.items[1], data.test[0].ids))
     return numbers | measured(scores, data.test[1][rows], data.train.names)
+
+
+def _export(network: TrainedNetwork, how: EndToEnd, data: Data) -> None:
+    if how.export is None:
+        return
+    network.export_onnx(how.export)
+    if how.export_int8:
+        chosen = readable(data.items[0], data.train.ids[:CALIBRATION])
+        preprocess = backbone_preprocess(how.size)
+        write_int8(how.export, how.export_int8, torch.stack([preprocess(item.load()) for item in chosen]))
 
 
 def _beside_piaa(outcome: Learnt, test: tuple[Material, Tensor], scores: Tensor) -> dict[str, Any]:

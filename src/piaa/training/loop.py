@@ -116,7 +116,10 @@ def fit(
     run.state = {name: tensor.to(fabric.device) for name, tensor in run.state.items()}
     run.optimizer = _optimizer(run, update_named(method.update), pace, run.optimizer.state_dict())
     run.network, run.optimizer = fabric.setup(run.network, run.optimizer)
+    rates = [group["lr"] for group in run.optimizer.param_groups]
     for epoch in range(first, pace.epochs):
+        for group, rate in zip(run.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * pace.share(epoch)
         run.losses.append(_epoch(fabric, method, known, run, epoch, pace, seed))
         _judge(run, judge)
         if place.checkpoint:

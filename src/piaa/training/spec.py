@@ -24,6 +24,7 @@ class Pace:
         batch: images a step.
         head: how many times the backbone's rate the head learns at; 1 where the backbone is frozen.
         learnt: likewise of what the label update trains.
+        last: the share of the rates that is left in the last epoch; they fall evenly from the first.
     """
 
     epochs: int
@@ -31,6 +32,15 @@ class Pace:
     batch: int
     head: float = 1.0
     learnt: float = 10.0
+    last: float = 1.0
+
+    def share(self, epoch: int) -> float:
+        """Of the rates, in an epoch counted from 0."""
+        return 1 + (self.last - 1) * epoch / max(1, self.epochs - 1)
+
+
+SCRATCH = Pace(epochs=40, rate=3e-3, batch=64, head=2, last=0.02)
+"""Of a backbone that begins with random weights, which no published pace is for; ours."""
 
 
 @dataclass(frozen=True)
