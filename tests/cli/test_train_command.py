@@ -177,7 +177,10 @@ def test_a_backbone_is_trained_end_to_end(world: Path) -> None:
         "piaa",
         "random",
     )
-    assert f"{json.loads(report.read_text())['map']:.1f}" in printed
+    numbers = json.loads(report.read_text())
+    assert f"{numbers['map']:.1f}" in printed
+    assert f"{numbers['piaa']['map']:.1f}" in printed  # the teacher beside it
+    assert "together" not in numbers
     assert "began with random weights" in printed
 
 

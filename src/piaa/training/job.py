@@ -65,8 +65,8 @@ def train_job(
 
     Returns:
         JSON values: method, regime, teacher, seed, epoch, choose, train_images, losses, seconds, test_map_by_epoch;
-        with test images also those of `measured`; where PIAA
-        taught a head, also `piaa` and `together`, each {map, low, high}.
+        with test images also those of `measured`; where PIAA taught, also `piaa`, and of a head `together`, each
+        {map, low, high}.
     """
     if end_to_end is None:
         outcome = train(plan, data.train, data.truth, place, test=data.test, settings=settings, progress=progress)
@@ -75,7 +75,8 @@ def train_job(
         if data.test is None:
             return numbers
         scores = scores_of(outcome.trained, data.test[0])
-        return numbers | measured(scores, data.test[1], data.train.names) | _beside_piaa(outcome, data.test, scores)
+        beside = _of_piaa(outcome, data.test, scores)
+        return numbers | measured(scores, data.test[1], data.train.names) | beside
     network, learnt = train_network(
         plan, data.items[0], data.train, data.truth, place, backbone=end_to_end.backbone, weights=end_to_end.weights,
         size=end_to_end.size, settings=settings, progress=progress,
@@ -87,7 +88,7 @@ def train_job(
     if data.test is None:
         return numbers
     scores, rows, _ = network.score(readable(data.items[1], data.test[0].ids))
-    return numbers | measured(scores, data.test[1][rows], data.train.names)
+    return numbers | measured(scores, data.test[1][rows], data.train.names) | _of_piaa(learnt, data.test)
 
 
 def _export(network: TrainedNetwork, how: EndToEnd, data: Data) -> None:
@@ -100,12 +101,12 @@ def _export(network: TrainedNetwork, how: EndToEnd, data: Data) -> None:
         write_int8(how.export, how.export_int8, torch.stack([preprocess(item.load()) for item in chosen]))
 
 
-def _beside_piaa(outcome: Learnt, test: tuple[Material, Tensor], scores: Tensor) -> dict[str, Any]:
-    """Where PIAA taught: its own mAP on the test images, and that of both together."""
-    if outcome.taught is None or outcome.taught.name != "piaa":
+def _of_piaa(learnt: Learnt, test: tuple[Material, Tensor], head: Tensor | None = None) -> dict[str, Any]:
+    """Where PIAA taught: its own mAP on the test images, and that of PIAA and a head together."""
+    if learnt.taught is None or learnt.taught.name != "piaa":
         return {}
-    own = torch.cat([outcome.taught.score(cls, patches) for cls, patches, _ in test[0].batches()])
-    both = {"piaa": own, "together": together(own, scores)}
+    own = torch.cat([learnt.taught.score(cls, patches) for cls, patches, _ in test[0].batches()])
+    both = {"piaa": own} | ({} if head is None else {"together": together(own, head)})
     return {
         name: dict(zip(("map", "low", "high"), mean_ap(value, test[1]), strict=True)) for name, value in both.items()
     }
