@@ -45,6 +45,18 @@ def test_hours_are_operations_by_what_is_used_of_the_peak() -> None:
     assert Gpu("x", peak=2e12, used=0.5).hours(3.6e15) == pytest.approx(1.0)
 
 
+def test_the_page_says_what_is_reckoned_for_coco() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reproducing.md").read_text(encoding="utf-8")
+    hours = {}
+    for name in ("ll-r", "gr", "ccd", "cdul", "sst"):
+        method = read_method(name)
+        cost = trained(name, "", (82_081, 40_137), backbone_flops(method.backbone), method.published)
+        hours[name] = f"{Gpu().hours(cost.learning):.1f}"
+    assert hours["cdul"] == hours["sst"]
+    said = f"{hours['ll-r']}, GR Loss {hours['gr']}, CCD (ResNet-101) {hours['ccd']}, CDUL and SST {hours['cdul']}"
+    assert said in page.replace("\n", " ")
+
+
 def small_voc(root: Path, splits: dict[str, int]) -> None:
     """VOC 2007 with so many images of each split, a dog on each."""
     home = root / "VOCdevkit" / "VOC2007"

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -61,6 +62,12 @@ class ManyScores(Protocol):
 
     def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
         """N x 3 x H x W to N x C each."""
+
+    def preprocess(self, image: Image.Image, /) -> Tensor:
+        """PIL RGB to 3 x H x W."""
+
+    def decide(self, scores: Tensor) -> tuple[Any, Any]:
+        """Calibrated scores N x C and which labels each image has, N x C bool."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ def _seen(scorer: AnyScorer | ManyScores, images: Tensor) -> dict[str, Tensor]:
     return method_scores(scorer.classifier, scorer.encode(images))
 
 
-def _scores(scorer: Any, seen: dict[str, Tensor]) -> dict[str, Tensor]:
+def _scores(scorer: AnyScorer | ManyScores, seen: dict[str, Tensor]) -> dict[str, Tensor]:
     """Scores of the whole set from what `_seen` gave."""
     if isinstance(scorer, MethodScorer):
         return {name: scorer.score_set(rows) for name, rows in seen.items()}
@@ -166,7 +173,7 @@ def _scores(scorer: Any, seen: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def evaluate(
-    scorer: Any,
+    scorer: AnyScorer | ManyScores,
     inputs: Any,
     truth: Truth,
     *,
