@@ -35,12 +35,13 @@ from piaa.inputs.items import Item
 from piaa.method.paa import cls_scores
 from piaa.method.thresholds import learn_thresholds
 from piaa.setups import TRAINED, setup_of
-from piaa.training.backbones import RANDOM, TrainedNetwork, backbone_preprocess, pace_of, train_network
+from piaa.training.backbones import TrainedNetwork, backbone_preprocess, train_network
 from piaa.training.data import Data, from_dataset
 from piaa.training.devices import INPUT, write_int8
 from piaa.training.loop import Place
 from piaa.training.material import Material
 from piaa.training.run import Plan, mean_ap
+from piaa.training.scratch import RANDOM, pace_of
 from piaa.training.spec import read_method
 from piaa.training.teachers import learn_piaa
 

@@ -16,20 +16,18 @@ from piaa.inputs.items import Item
 from piaa.method.thresholds import learn_thresholds
 from piaa.training import backbones
 from piaa.training.backbones import (
-    RANDOM,
     ImageInputs,
     TrainedNetwork,
     backbone_preprocess,
     backbone_width,
     load_backbone,
-    moved,
-    pace_of,
     train_network,
 )
 from piaa.training.devices import write_int8
 from piaa.training.loop import Place
 from piaa.training.material import Material
 from piaa.training.run import Plan
+from piaa.training.scratch import RANDOM, moved, pace_of
 from piaa.training.spec import Pace, read_method
 
 pytest.importorskip("lightning_fabric")

@@ -172,7 +172,7 @@ def _pace(method: Method, given: dict[str, Any], weights: str | None) -> Pace | 
     """The method's own pace on stored embeddings (no weights) or of a backbone, with what was given; None for none."""
     from dataclasses import replace
 
-    from piaa.training.backbones import pace_of
+    from piaa.training.scratch import pace_of
 
     own = method.frozen if weights is None else pace_of(method, weights)
     changed = {name: value for name, value in given.items() if value}

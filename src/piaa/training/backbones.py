@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from piaa.errors import ClassifierError, ImageError, InputError, ModelError
 from piaa.inputs.items import Item
@@ -29,15 +28,12 @@ from piaa.training.heads import Head, Network
 from piaa.training.loop import Place
 from piaa.training.material import MOST_BYTES, Material
 from piaa.training.run import LAST, Learnt, Plan, learn
-from piaa.training.spec import SCRATCH, Method, Pace
+from piaa.training.scratch import IMAGENET, RANDOM, moved, pace_of, shift_of
 from piaa.vision.preprocess import Preprocess, build_preprocess
 
-IMAGENET, RANDOM = "imagenet", "random"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SAMPLE = 2000
 """Training images that thresholds are learnt from, at most."""
-SHIFT = 1 / 12
-"""A network that begins with random weights sees images moved by up to this share of their side."""
 FORMAT, VERSION = "piaa-trained-network", 1
 NEEDS_EMBEDDINGS = {
     "ccd": "its class activation maps are those of a head on stored patches",
@@ -92,25 +88,6 @@ def backbone_width(backbone: nn.Module) -> int:
 def backbone_preprocess(size: int) -> Preprocess:
     """Squashed to size x size, ImageNet's mean and deviation, as the published systems have it."""
     return build_preprocess(size, "squash", MEAN, STD, "bilinear")
-
-
-def pace_of(method: Method, weights: str) -> Pace:
-    """The published pace, or ours for random weights."""
-    return SCRATCH if weights == RANDOM else method.published
-
-
-def moved(images: Tensor, most: int, random: torch.Generator) -> Tensor:
-    """Each image moved by up to `most` pixels along both sides; what comes in is mirrored at the edge.
-
-    Args:
-        images: B x 3 x H x W.
-        most: below H and W.
-        random: of the draw.
-    """
-    height, width = images.shape[-2:]
-    wide = F.pad(images, (most, most, most, most), mode="reflect")
-    corners = torch.randint(2 * most + 1, (len(images), 2), generator=random).tolist()
-    return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in zip(wide, corners, strict=True)])
 
 
 class ImageInputs:
@@ -169,10 +146,10 @@ class ImageInputs:
         return self._kept[rows].float()
 
     def _decoded(self, rows: Tensor) -> Tensor:
-        return torch.stack(list(self._pool.map(self._load, rows.tolist())))
+        return torch.stack(list(self._pool.map(self._load, [self.items[row] for row in rows.tolist()])))
 
-    def _load(self, row: int) -> Tensor:
-        return self.preprocess(self.items[row].load())
+    def _load(self, item: Item) -> Tensor:
+        return self.preprocess(item.load())
 
 
 def readable(items: Sequence[Item], ids: Sequence[str]) -> list[Item]:
@@ -309,7 +286,7 @@ def train_network(
     torch.manual_seed(plan.seed)  # of random weights
     network = load_backbone(name, weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     width, chosen = backbone_width(network), readable(items, material.ids)
-    shift = round(size * SHIFT) if weights == RANDOM else 0
+    shift = shift_of(weights, size)
     inputs = ImageInputs(chosen, backbone_preprocess(size), width, torch.Generator(), shift=shift)
     paced = replace(plan, pace=plan.pace or pace_of(method, weights))
     mark = f"{name} {weights} {size}"

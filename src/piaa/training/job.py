@@ -12,12 +12,13 @@ from torch import Tensor
 
 from piaa.evaluation import metrics
 from piaa.jobs import Progress
-from piaa.training.backbones import IMAGENET, TrainedNetwork, backbone_preprocess, readable, train_network
+from piaa.training.backbones import TrainedNetwork, backbone_preprocess, readable, train_network
 from piaa.training.data import Data
 from piaa.training.devices import write_int8
 from piaa.training.loop import Place
 from piaa.training.material import Material
 from piaa.training.run import Learnt, Plan, mean_ap, scores_of, train
+from piaa.training.scratch import IMAGENET
 from piaa.training.teachers import together
 
 CALIBRATION = 128

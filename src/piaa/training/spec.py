@@ -39,10 +39,6 @@ class Pace:
         return 1 + (self.last - 1) * epoch / max(1, self.epochs - 1)
 
 
-SCRATCH = Pace(epochs=40, rate=3e-3, batch=64, head=2, last=0.02)
-"""Of a backbone that begins with random weights, which no published pace is for; ours."""
-
-
 @dataclass(frozen=True)
 class Method:
     """A trained system, as a combination of parts.
