@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from piaa.cli.main import app
+from piaa.evaluation import metrics
+from piaa.evaluation.score_tables import ScoreTable, read_scores
 from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder, write_scene_truth
 from piaa.training import METHODS
@@ -92,6 +94,22 @@ def test_a_taught_head_tags_together_with_piaa(world: Path) -> None:
     )
     assert [row["path"] for row in both] == [row["path"] for row in alone]
     assert both != alone
+    judge = ["eval", world / "test", "--classifier", world / "p.piaa", "--truth", world / "test.csv"]
+    printed = invoke(
+        *judge, "--head", world / "p.head", "--out", world / "both.json", "--bootstrap", "20",
+        "--scores", world / "both.parquet",
+    )  # fmt: skip
+    assert "PIAA and the head against" in printed
+    found = json.loads((world / "both.json").read_text())
+    invoke(*judge, "--out", world / "alone.json", "--bootstrap", "0")
+    plain = json.loads((world / "alone.json").read_text())
+    table = read_scores(world / "both.parquet")
+    assert decided_by(table) == [{entry["label"] for entry in row["labels"]} for row in both]
+    own = 100 * metrics.mean_average_precision(table.scores["together"], table.labels)
+    assert found["map"]["together"] == pytest.approx(own, abs=1e-6)
+    assert found["map"]["piaa"] == plain["map"]["piaa"]
+    assert {row["baseline"] for row in found["comparisons"]} == {"cls", "text_patch", "piaa"}
+    assert found["f1"]["learnt thresholds"] != plain["f1"]["learnt thresholds"]
     assert "--threshold is for PIAA alone" in invoke(
         *tag, "--out", world / "x.jsonl", "--head", world / "p.head", "--threshold", "star=0.3", code=1
     )
@@ -101,6 +119,32 @@ def test_a_taught_head_tags_together_with_piaa(world: Path) -> None:
     invoke("fit", world / "unlabelled", "--labels", world / "labels.txt", "--out", world / "large.piaa", code=3)
     other = ["tag", world / "test", "--classifier", world / "large.piaa", "--out", world / "x.jsonl"]
     assert "image_size" in invoke(*other, "--head", world / "p.head", code=1)
+    for_large = ["--labels", world / "labels.txt", "--method", "gr", "--pseudo-labels", "piaa"]
+    run(*taught, *for_large, "--classifier", world / "large.piaa", "--out", world / "l.head")
+    invoke(*other, "--head", world / "l.head")  # one option, and they belong together
+    large = ["eval", world / "test", "--classifier", world / "large.piaa", "--truth", world / "test.csv"]
+    assert "image_size" in invoke(*large, "--head", world / "p.head", code=1)
+
+
+def test_a_head_for_a_classifier_that_takes_none_is_refused(world: Path) -> None:
+    fit = ["fit", world / "unlabelled", "--labels", world / "labels.txt"]
+    given = [
+        "--images", world / "unlabelled", "--labels", world / "labels.txt", "--features", world / "features",
+        "--method", "gr", "--regime", "none", "--pseudo-labels", "piaa", "--out", world / "x.head",
+    ]  # fmt: skip
+    invoke(*fit, "--quality", "best", "--out", world / "two.piaa", code=3)
+    assert "several sizes" in " ".join(run(*given, "--classifier", world / "two.piaa", code=1).split())
+    invoke(*fit, "--method", "clip", "--out", world / "clip.piaa", code=3)
+    assert "of the method clip" in " ".join(run(*given, "--classifier", world / "clip.piaa", code=1).split())
+
+
+def decided_by(table: ScoreTable) -> list[set[str]]:
+    return [{name for name, yes in zip(table.label_names, row, strict=True) if yes} for row in table.decided.tolist()]
+
+
+@pytest.mark.parametrize("command", [["explain", "x.jpg", "--classifier", "x.piaa", "--out", "x.png"], ["serve", "x"]])
+def test_where_no_head_goes_it_is_said(command: list[str]) -> None:
+    assert "goes with 'piaa tag' and 'piaa eval'" in " ".join(invoke(*command, "--head", "x.head", code=1).split())
 
 
 def test_the_published_habit_is_marked(world: Path) -> None:
@@ -119,17 +163,24 @@ def test_no_label_is_needed_where_a_teacher_gives_them(world: Path) -> None:
 
 def test_a_backbone_is_trained_end_to_end(world: Path) -> None:
     out, report = world / "n.safetensors", world / "n.json"
+    onnx, whole = world / "n.onnx", world / "n8.onnx"
     printed = run(
-        *given(world)[:-4], "--epochs", "1", "--method", "distil", "--backbone", "test_resnet", "--backbone-size", "32",
-        "--backbone-weights", "random", "--out", out, "--report", report,
+        *given(world)[:-4], "--epochs", "2", "--method", "distil", "--backbone", "test_resnet", "--backbone-size", "32",
+        "--backbone-weights", "random", "--out", out, "--report", report, "--rate", "0.004", "--export", onnx,
+        "--export-int8", whole,
     )  # fmt: skip
     network = TrainedNetwork.load(out)
+    assert network.thresholds is not None
+    assert whole.stat().st_size < 0.4 * onnx.stat().st_size
     assert (network.backbone, network.settings["teacher"], network.settings["weights"]) == (
         "test_resnet",
         "piaa",
         "random",
     )
-    assert f"{json.loads(report.read_text())['map']:.1f}" in printed
+    numbers = json.loads(report.read_text())
+    assert f"{numbers['map']:.1f}" in printed
+    assert f"{numbers['piaa']['map']:.1f}" in printed  # the teacher beside it
+    assert "together" not in numbers
     assert "began with random weights" in printed
 
 
@@ -155,6 +206,7 @@ def test_the_list_names_every_method() -> None:
         (["--method", "best", "--out", "x"], "choose one of"),
         (["--method", "gr", "--out", "x"], "give --images and --labels, or a --dataset"),
         (["--method", "gr", "--out", "x", "--export", "x.onnx"], "name one with --backbone"),
+        (["--method", "gr", "--out", "x", "--backbone", "test_resnet", "--export-int8", "x.onnx"], "name both"),
         (["--method", "gr", "--out", "x", "--backbone", "resnet5000"], "cannot be had"),
         (["--method", "gr", "--out", "no/such/x"], "does not exist"),
         (["--method", "sst", "--out", "x", "--class-embeddings", "none.txt"], "there is no such file"),

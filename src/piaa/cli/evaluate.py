@@ -9,7 +9,7 @@ import typer
 
 from piaa.cli import options
 from piaa.cli.console import console, progress_bars, shows_errors
-from piaa.cli.loading import load_recognizer
+from piaa.cli.loading import load_recognizer, with_head
 from piaa.cli.measures import show_classes, show_comparisons, show_methods, show_notes
 
 BOOTSTRAP_HELP = "Resamples for intervals and p values; 0 for none. Without it 1,000, or 200 above 20,000 images."
@@ -24,6 +24,7 @@ def evaluate(
     scores: Annotated[
         Path | None, typer.Option(help="Write scores and truth of every image to this .parquet, for 'piaa compare'.")
     ] = None,
+    head: options.Head = None,
     ap_rule: options.ApRule = "torchmetrics",
     bootstrap: Annotated[int | None, typer.Option(min=0, help=BOOTSTRAP_HELP)] = None,
     model: options.MovedModel = None,
@@ -53,9 +54,9 @@ def evaluate(
         batch_size=batch_size,
         workers=workers,
     )
-    scorer = recognizer.scorer()
+    scorer = with_head(recognizer, head)
     known = read_truth(truth, scorer.label_names)
-    together = scorer.setup.decoded_together
+    together = recognizer.scorer().setup.decoded_together
     with progress_bars() as stage:
         result = run(scorer, images, known, batch_size=together, workers=workers, progress=stage("scoring"))
     if scores:
@@ -63,7 +64,7 @@ def evaluate(
     summary = result.summary(rule=ap_rule, resamples=bootstrap)
     each = result.per_class(ap_rule)
     show_methods(summary, result.main)
-    show_comparisons(summary)
+    show_comparisons(summary, result.main)
     show_classes(scorer.label_names, each, result.main)
     for path, reason in result.failed:
         console.print(f"not read: {path}: {reason}", markup=False, highlight=False)

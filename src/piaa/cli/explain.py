@@ -30,10 +30,12 @@ def explain(
     pretrained: options.MovedPretrained = None,
     device: options.Device = "auto",
     engine: options.EngineName = None,
+    head: options.NoHead = None,
 ) -> None:
     """Draw a heat map over the image for each of its labels; for several images a picture of each into a folder."""
     from piaa.inputs.items import iterate
 
+    options.refuse_head(head, "a head sees each class's patches as one mean and cannot say where the class is")
     items = list(iterate(images))
     single = Path(images).is_file() and len(items) == 1  # a tar holds several
     if single and out.suffix.lower() not in PICTURES:

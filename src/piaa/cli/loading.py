@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from piaa.cli.console import show_weights
 
 if TYPE_CHECKING:
-    from piaa.jobs.rows import TagScorer
+    from piaa.methods import AnyScorer
     from piaa.recognizer import Recognizer
+    from piaa.training.together import TogetherScorer
 
 
 def classifier_file(classifier: Path) -> Path:
@@ -34,7 +35,9 @@ def load_recognizer(classifier: Path, **options: Any) -> Recognizer:
     return recognizer
 
 
-def with_head(recognizer: Recognizer, head: Path | None, thresholds: list[str] | None) -> TagScorer:
+def with_head(
+    recognizer: Recognizer, head: Path | None, thresholds: list[str] | None = None
+) -> AnyScorer | TogetherScorer:
     """PIAA's scorer, or PIAA and a head that it taught together.
 
     Raises:

@@ -45,15 +45,21 @@ def show_methods(summary: dict[str, Any], main: str = "piaa") -> None:
         output.print(text, highlight=False)
 
 
-def show_comparisons(summary: dict[str, Any]) -> None:
-    """A table of PIAA's mAP against the baselines, if there are intervals."""
+def show_comparisons(summary: dict[str, Any], main: str = "piaa") -> None:
+    """A table of the mAP of the method `main` against the baselines, if there are intervals."""
     from rich.table import Table
 
     from piaa.evaluation.evaluate import method_title
 
     if not summary["comparisons"]:
         return
-    table = Table("PIAA against", "difference", "95%", "p", title="Paired on the same images, mAP, points")
+    table = Table(
+        f"{method_title(main, short=True)} against",
+        "difference",
+        "95%",
+        "p",
+        title="Paired on the same images, mAP, points",
+    )
     for found in summary["comparisons"]:
         name = method_title(found["baseline"])
         table.add_row(name, f"{found['difference']:+.1f}", signed(found), p_value(found["p_value"]))

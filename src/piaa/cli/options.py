@@ -152,6 +152,12 @@ Cluster = Annotated[
     typer.Option("--cluster", help="ray: on the machines of a Ray cluster (RAY_ADDRESS); ray:8 with 8 workers."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Of the scenes; other seeds draw other ones.")]
+Head = Annotated[
+    Path | None,
+    typer.Option("--head", help="A head that PIAA taught ('piaa train --pseudo-labels piaa'), used with it."),
+]
+NoHead = Annotated[Path | None, typer.Option("--head", hidden=True)]
+"""Of a command that has none; see `refuse_head`."""
 JsonOut = Annotated[Path | None, typer.Option("--out", help="Write all numbers to this JSON file.")]
 ApRule = Annotated[
     str,
@@ -168,6 +174,18 @@ def usage(parse: Callable[[str | None], T], text: str | None) -> T:
         return parse(text)
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def refuse_head(head: Path | None, why: str) -> None:
+    """Say why a command takes no head.
+
+    Raises:
+        InputError: for any head.
+    """
+    from piaa.errors import InputError
+
+    if head is not None:
+        raise InputError(f"--head goes with 'piaa tag' and 'piaa eval': {why}; leave it out here")
 
 
 def parse_size(text: str | None) -> int | str | None:

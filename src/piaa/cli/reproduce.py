@@ -59,7 +59,10 @@ def reproduce(
             results, features, device, precision, image_size, resize, batch_size, workers, verify, engine or "eager"
         )
         if plan:
-            return _show_plan(specs, chosen, place)
+            _show_plan(specs, chosen, place)
+        _show_costs(specs, chosen, place)
+        if plan:
+            return
         new: list[Any] = []
         for spec in specs:
             all_seeds = more_seeds(spec, chosen, ROOT / "scenes", images, seeds, stage)
@@ -97,6 +100,39 @@ def _show_rows(rows: list[Any]) -> None:
         metric = f"{row.metric} {row.parameter}".strip()
         table.add_row(row.experiment, row.row, row.dataset, metric, f"{row.value:.2f}", interval)
     output.print(table)
+
+
+def _show_costs(specs: list[Any], datasets: list[Any], place: Any) -> None:
+    """What table 1 costs on a GPU in the paper's own setting, data set by data set; of drawn scenes nothing."""
+    from piaa.experiments.choose import SCENES
+    from piaa.experiments.estimates import Gpu, table_costs
+    from piaa.experiments.runner import jobs
+
+    gpu = Gpu()
+    for spec in (spec for spec in specs if spec.kind == "systems"):
+        for dataset in (dataset for dataset in datasets if dataset.name != SCENES):
+            _show_cost_table(f"{spec.name} on {dataset.name}", table_costs(list(jobs(spec, [dataset], place))), gpu)
+
+
+def _show_cost_table(title: str, costs: list[Any], gpu: Any) -> None:
+    from rich.table import Table
+
+    table = Table(
+        "line", "network", "images", "epochs", "steps", "GFLOP a step", "hours to learn", "hours to test",
+        title=f"{title}, as published: {gpu.name}, {gpu.used:.0%} of {gpu.peak / 1e12:.0f} TFLOP/s (assumed)",
+    )  # fmt: skip
+    for cost in costs:
+        hours = (gpu.hours(cost.learning), gpu.hours(cost.test))
+        table.add_row(
+            cost.row, cost.network, f"{cost.images:,}", str(cost.epochs), f"{cost.steps:,}", f"{cost.step / 1e9:,.0f}",
+            *(f"{value:.3f}" for value in hours),
+        )  # fmt: skip
+    output.print(table)
+    output.print(
+        "Forward and backward passes alone: no decoding, no disk. The trained lines are those of 'piaa train "
+        "--backbone NAME --data ROOT'; this command trains a head for each on the embeddings of PIAA's line.",
+        highlight=False,
+    )
 
 
 def _show_plan(specs: list[Any], datasets: list[Any], place: Any) -> None:

@@ -40,8 +40,10 @@ def serve(
     engine: options.EngineName = None,
     batch_size: options.BatchSize = 0,
     workers: options.Workers = 2,
+    head: options.NoHead = None,
 ) -> None:
     """Tag images over HTTP: POST /v1/tag. Changed classifier files are loaded anew. SIGTERM ends it in order."""
+    options.refuse_head(head, "the service answers by classifiers alone")
     files = named_files(classifiers or [], name or [])
     sets = read_sets(thresholds or [])
     try:

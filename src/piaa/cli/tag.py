@@ -65,9 +65,7 @@ def tag(
     gallery: Annotated[
         Path | None, typer.Option(help="Also write a page with thumbnails and labels to this .html.")
     ] = None,
-    head: Annotated[
-        Path | None, typer.Option(help="A head that PIAA taught ('piaa train --pseudo-labels piaa'), used with it.")
-    ] = None,
+    head: options.Head = None,
     model: options.MovedModel = None,
     pretrained: options.MovedPretrained = None,
     device: options.Device = "auto",

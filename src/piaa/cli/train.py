@@ -11,6 +11,7 @@ from piaa.cli import options
 from piaa.cli.console import console, output, progress_bars, show_note, show_weights, shows_errors
 
 if TYPE_CHECKING:
+    from piaa.engine import Setup
     from piaa.training.spec import Method, Pace
 
 ROOT = Path(".piaa")
@@ -39,6 +40,10 @@ def train(
     regime: Annotated[
         str, typer.Option(help="full, partial (10%), single-positive or none; else the method's own.")
     ] = "",
+    classifier: Annotated[
+        Path | None,
+        typer.Option(help="A classifier that the head is to go with: its model, front-end and image size are taken."),
+    ] = None,
     pseudo_labels: Annotated[str, typer.Option(help="Teacher: clip or piaa; else the method's own.")] = "",
     drawn_labels: Annotated[
         Path | None, typer.Option(help="File that keeps the drawn labels; read if it is there.")
@@ -52,6 +57,7 @@ def train(
         typer.Option(help="Of sst and sarb: word vectors (text or .npy) in place of the model's text embeddings."),
     ] = None,
     epochs: Annotated[int, typer.Option(min=0, help="0: the method's own.")] = 0,
+    rate: Annotated[float, typer.Option(min=0, help="Learning rate of Adam at the start; 0: the method's own.")] = 0,
     choose_epoch: Annotated[
         str, typer.Option(help="last, or test-map: the published habit of looking at the test labels, marked as such.")
     ] = "last",
@@ -59,7 +65,7 @@ def train(
         str, typer.Option(help="Train this timm backbone end to end, such as resnet50, in place of a head alone.")
     ] = "",
     backbone_weights: Annotated[
-        str, typer.Option(help="imagenet, random (a trial), or a safetensors file.")
+        str, typer.Option(help="imagenet, random (its pace is ours), or a safetensors file.")
     ] = "imagenet",
     backbone_size: Annotated[int, typer.Option(min=32, help="Pixels of a side for the backbone.")] = 448,
     regions: Annotated[
@@ -67,6 +73,7 @@ def train(
         typer.Option(help="CLIP on tiles and crops: encoded anew (default of --backbone), or by their patches (else)."),
     ] = "",
     export: Annotated[Path | None, typer.Option(help="Also write the backbone as ONNX, for edge devices.")] = None,
+    export_int8: Annotated[Path | None, typer.Option(help="Also write it in 8 bits; beside --export.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write all numbers to this JSON file.")] = None,
     features: Annotated[Path, typer.Option(help="Folder of stored embeddings.")] = ROOT / "features",
     seed: options.Seed = 7,
@@ -88,7 +95,6 @@ def train(
     from piaa.errors import InputError
     from piaa.experiments.features import FeatureStore
     from piaa.files import check_place, write_json
-    from piaa.setups import setup_of
     from piaa.training.backbones import load_backbone, readable
     from piaa.training.class_embeddings import read_class_embeddings
     from piaa.training.data import from_dataset, from_files
@@ -107,15 +113,17 @@ def train(
         raise InputError(f"--class-embeddings {class_embeddings}: there is no such file")
     if export and not backbone:
         raise InputError("--export writes a backbone; name one with --backbone")
-    end_to_end = EndToEnd(backbone, backbone_weights, backbone_size, export) if backbone else None
+    if export_int8 and not export:
+        raise InputError("--export-int8 is made from the file of --export; name both")
+    end_to_end = EndToEnd(backbone, backbone_weights, backbone_size, export, export_int8) if backbone else None
     if end_to_end:  # before hours of encoding
         load_backbone(backbone, backbone_weights)
-    for path in filter(None, (out, report, export)):
+    for path in filter(None, (out, report, export, export_int8)):
         check_place(path)
-    setup = setup_of(
-        (model, pretrained), front_end=front_end, image_size=options.parse_size(image_size), resize=resize,
-        device=device, precision=precision, engine="eager", batch_size=batch_size,
-    )  # fmt: skip
+    seen = {
+        "front_end": front_end, "image_size": options.parse_size(image_size), "resize": resize, "precision": precision,
+    }  # fmt: skip
+    setup = _setup(classifier, (model, pretrained), seen, {"device": device, "batch_size": batch_size})
     show_weights(setup.model)
     with progress_bars() as stage:
         store = FeatureStore(features, workers)
@@ -127,7 +135,7 @@ def train(
             show_note(note)
         plan = Plan(
             chosen.on(recipe_for or found.name), regime, pseudo_labels, head, seed, choose_epoch, drawn_labels,
-            _pace(chosen, epochs, end_to_end is not None),
+            _pace(chosen, {"epochs": epochs, "rate": rate}, backbone_weights if end_to_end else None),
             read_class_embeddings(class_embeddings, found.train.names) if class_embeddings else None,
         )  # fmt: skip
         partial = out.with_name(out.name + ".partial")
@@ -143,6 +151,34 @@ def train(
         write_json(report, numbers)
 
 
+def _setup(classifier: Path | None, named: tuple[str, str | None], seen: dict[str, Any], run: dict[str, Any]) -> Setup:
+    """By the options, or as the classifier was learnt.
+
+    Raises:
+        InputError: a classifier that no head goes with.
+    """
+    from piaa.classifier import Classifier
+    from piaa.cli.loading import classifier_file
+    from piaa.errors import InputError
+    from piaa.methods import method_of
+    from piaa.setups import parameters_of, setup_of
+
+    if classifier is None:
+        return setup_of(named, engine="eager", **seen, **run)
+    learnt = Classifier.load(classifier_file(classifier))
+    taken = parameters_of(learnt.settings)
+    if taken["views"] != "one":
+        raise InputError(
+            f"{classifier}: learnt with several sizes of an image, and a head sees one; fit it in one size"
+        )
+    if (method := method_of(learnt)) is not None:
+        raise InputError(f"{classifier}: of the method {method.name}; a head goes with a classifier of PIAA alone")
+    weights = (learnt.settings["model"], learnt.settings["pretrained"] or None)
+    setup = setup_of(weights, engine="eager", **taken, **run)
+    learnt.check_model(setup.model.fingerprint, setup.model.embed_dim)
+    return setup
+
+
 def _open(name: str, data: Path | None, seed: int, limit: int, stage: Any) -> Any:
     from piaa.experiments.choose import choose_datasets
 
@@ -150,10 +186,15 @@ def _open(name: str, data: Path | None, seed: int, limit: int, stage: Any) -> An
     return dataset
 
 
-def _pace(method: Method, epochs: int, end_to_end: bool) -> Pace | None:
+def _pace(method: Method, given: dict[str, Any], weights: str | None) -> Pace | None:
+    """The method's own pace on stored embeddings (no weights) or of a backbone, with what was given; None for none."""
     from dataclasses import replace
 
-    return replace(method.published if end_to_end else method.frozen, epochs=epochs) if epochs else None
+    from piaa.training.scratch import pace_of
+
+    own = method.frozen if weights is None else pace_of(method, weights)
+    changed = {name: value for name, value in given.items() if value}
+    return replace(own, **changed) if changed else None
 
 
 def _accelerator(device: str) -> str:

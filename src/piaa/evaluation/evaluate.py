@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,15 +37,37 @@ METHOD_NAMES = {
     "paa": "PAA on text patches",
     "pvcl": "PVCL patches",
     "piaa": "PIAA (PVCL + PAA)",
+    "head": "the head alone",
+    "together": "PIAA and the head together",
 }
 
 
-SHORT_NAMES = {"cls": "[CLS]", "text_patch": "text patches", "piaa": "PIAA"}
+SHORT_NAMES = {"cls": "[CLS]", "text_patch": "text patches", "piaa": "PIAA", "together": "PIAA and the head"}
 
 
 def method_title(method: str, short: bool = False) -> str:
     """What a table calls a method; one of `piaa.baselines.METHODS` goes by its own name."""
     return {**METHOD_NAMES, **(SHORT_NAMES if short else {})}.get(method, method)
+
+
+@runtime_checkable
+class ManyScores(Protocol):
+    """A scorer that says itself what is measured of it, such as `piaa.training.together.TogetherScorer`.
+
+    Attributes:
+        main: the entry of `scores_by_name` that `decide` decides.
+    """
+
+    main: str
+
+    def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
+        """N x 3 x H x W to N x C each."""
+
+    def preprocess(self, image: Image.Image, /) -> Tensor:
+        """PIL RGB to 3 x H x W."""
+
+    def decide(self, scores: Tensor) -> tuple[Any, Any]:
+        """Calibrated scores N x C and which labels each image has, N x C bool."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +84,7 @@ class Evaluation:
         failed: images that could not be read, with reasons.
         unmatched: images that the truth file does not name.
         keys: n names of the images in the truth file, which do not depend on where the files are.
-        main: the method that the classifier is of: `piaa`, or the one method of `scores`.
+        main: the method that the classifier is of: `piaa`, the one method of `scores`, or as of `ManyScores`.
     """
 
     ids: list[str]
@@ -127,14 +150,22 @@ def _key(truth: Truth, image: str, inputs: Any) -> str | None:
     return key
 
 
-def _seen(scorer: AnyScorer, images: Tensor) -> dict[str, Tensor]:
+def _main(scorer: AnyScorer | ManyScores) -> str:
+    if isinstance(scorer, ManyScores):
+        return scorer.main
+    return scorer.method.name if isinstance(scorer, MethodScorer) else PIAA
+
+
+def _seen(scorer: AnyScorer | ManyScores, images: Tensor) -> dict[str, Tensor]:
     """Of a batch: scores of every method of `METHODS`, or the rows of another method."""
+    if isinstance(scorer, ManyScores):
+        return scorer.scores_by_name(images)
     if isinstance(scorer, MethodScorer):
         return {scorer.method.name: scorer.observe(images)}
     return method_scores(scorer.classifier, scorer.encode(images))
 
 
-def _scores(scorer: AnyScorer, seen: dict[str, Tensor]) -> dict[str, Tensor]:
+def _scores(scorer: AnyScorer | ManyScores, seen: dict[str, Tensor]) -> dict[str, Tensor]:
     """Scores of the whole set from what `_seen` gave."""
     if isinstance(scorer, MethodScorer):
         return {name: scorer.score_set(rows) for name, rows in seen.items()}
@@ -142,7 +173,7 @@ def _scores(scorer: AnyScorer, seen: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def evaluate(
-    scorer: AnyScorer,
+    scorer: AnyScorer | ManyScores,
     inputs: Any,
     truth: Truth,
     *,
@@ -151,6 +182,14 @@ def evaluate(
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score the images that a truth file names, by PIAA and its parts or by the method that the classifier is of.
+
+    Args:
+        scorer: of a classifier, or PIAA's with a head (`ManyScores`).
+        inputs: images.
+        truth: their labels.
+        batch_size: images at a time.
+        workers: threads that decode.
+        progress: called with the images done.
 
     Raises:
         InputError: when there are no images, or the truth names none of them.
@@ -176,7 +215,7 @@ def evaluate(
     known = [key for key in keys if key is not None]
     if not found:
         raise InputError(NONE_NAMED)
-    main = scorer.method.name if isinstance(scorer, MethodScorer) else PIAA
+    main = _main(scorer)
     kept = _scores(scorer, {name: torch.cat(part)[found] for name, part in parts.items()})
     calibrated, decided = scorer.decide(kept[main])
     named = set(found)

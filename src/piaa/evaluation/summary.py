@@ -10,8 +10,8 @@ from torch import Tensor
 
 from piaa.evaluation import metrics
 
-BASELINES = ("cls", "text_patch")
-"""What PIAA is compared with."""
+BASELINES = ("cls", "text_patch", "piaa")
+"""What PIAA, or PIAA with a head, is compared with."""
 
 
 def summarise(
@@ -62,7 +62,7 @@ def summarise(
         if count
         else {},
         "top3": {m: _percent(metrics.f1(metrics.top_k_decisions(s), labels)) for m, s in scores.items()},
-        "comparisons": [_against(main, b, values, drawn) for b in BASELINES if b in drawn],
+        "comparisons": [_against(main, b, values, drawn) for b in BASELINES if b in drawn and b != main],
         "metrics": registered,
         "notes": notes,
         "rule": rule,

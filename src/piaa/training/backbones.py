@@ -6,6 +6,7 @@ looks at stored embeddings of the same images.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,22 +20,25 @@ from torch import Tensor, nn
 from torchvision.transforms import functional as TF
 
 from piaa.errors import ClassifierError, ImageError, InputError, ModelError
-from piaa.files import whole_file
 from piaa.inputs.items import Item
 from piaa.jobs import Progress
+from piaa.method.thresholds import Thresholds, learn_thresholds
 from piaa.training import files
+from piaa.training.devices import write_onnx
 from piaa.training.heads import Network
 from piaa.training.loop import Place
-from piaa.training.material import Material
+from piaa.training.material import MOST_BYTES, Material
 from piaa.training.networks import network_of
 from piaa.training.places import Places
 from piaa.training.regions import Regions
 from piaa.training.run import LAST, Learnt, Plan, learn
+from piaa.training.scratch import IMAGENET, RANDOM, moved, pace_of, shift_of
 from piaa.training.spec import END_TO_END
 from piaa.vision.preprocess import Preprocess, build_preprocess
 
-IMAGENET, RANDOM = "imagenet", "random"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SAMPLE = 2000
+"""Training images that thresholds are learnt from, at most."""
 FORMAT, VERSION = "piaa-trained-network", 1
 
 
@@ -65,8 +69,8 @@ def load_backbone(name: str, weights: str) -> nn.Module:
 
 
 def backbone_width(backbone: nn.Module) -> int:
-    """k."""
-    return int(backbone.num_features)  # type: ignore[arg-type]
+    """k; some networks (MobileNetV3) have a wider layer behind what timm calls their features."""
+    return int(getattr(backbone, "head_hidden_size", backbone.num_features))  # type: ignore[arg-type]
 
 
 def backbone_preprocess(size: int) -> Preprocess:
@@ -91,7 +95,9 @@ def other_colours(image: Tensor, random: torch.Generator, most: float = 0.5) -> 
 
 
 class ImageInputs:
-    """Images of a training set as a backbone takes them, decoded when their turn comes.
+    """Images of a training set as a backbone takes them, decoded when their turn first comes.
+
+    They are kept in half precision where all of them fit into `MOST_BYTES`, else decoded anew each time.
 
     Args:
         items: N images, all readable.
@@ -99,6 +105,7 @@ class ImageInputs:
         width: k of the backbone.
         flips: a generator for mirrored images in training; None: none are.
         workers: threads that decode.
+        shift: in training each image is also moved by up to so many pixels.
     """
 
     def __init__(
@@ -108,9 +115,13 @@ class ImageInputs:
         width: int,
         flips: torch.Generator | None = None,
         workers: int = 2,
+        shift: int = 0,
     ) -> None:
-        self.items, self.preprocess, self.width = list(items), preprocess, width
+        self.items, self.preprocess, self.width, self.shift = list(items), preprocess, width, shift
         self._flips, self._pool = flips, ThreadPoolExecutor(workers)
+        shape = (len(self.items), 3, *preprocess.image_size)
+        self._kept = torch.empty(shape, dtype=torch.half) if 2 * math.prod(shape) <= MOST_BYTES else None
+        self._there = torch.zeros(len(self.items), dtype=torch.bool)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -121,13 +132,25 @@ class ImageInputs:
         Raises:
             ImageError: an image cannot be read; those that cannot are to be left out before.
         """
-        chosen = self.items[rows] if isinstance(rows, slice) else [self.items[row] for row in rows.tolist()]
-        images = torch.stack(list(self._pool.map(self._load, chosen)))
+        images = self._images(torch.arange(len(self))[rows])
         if self._flips is None or isinstance(rows, slice):  # slices are for looking, rows for learning
             return images
         self._flips.manual_seed(int(rows.sum()) * 31 + int(rows[0]))  # of the batch alone: a resumed run flips alike
         mirrored = torch.rand(len(images), generator=self._flips) < 0.5
-        return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+        seen = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+        return moved(seen, self.shift, self._flips) if self.shift else seen
+
+    def _images(self, rows: Tensor) -> Tensor:
+        if self._kept is None:
+            return self._decoded(rows)
+        missing = rows[~self._there[rows]]
+        if len(missing):
+            self._kept[missing] = self._decoded(missing).half()
+            self._there[missing] = True
+        return self._kept[rows].float()
+
+    def _decoded(self, rows: Tensor) -> Tensor:
+        return torch.stack(list(self._pool.map(self._load, [self.items[row] for row in rows.tolist()])))
 
     def again(self, rows: Tensor, random: torch.Generator) -> Tensor:
         """The same images in other colours, mirrored or not, as CCD's second view: B x 3 x H x W.
@@ -135,7 +158,7 @@ class ImageInputs:
         Raises:
             ImageError: as above.
         """
-        images = torch.stack(list(self._pool.map(self._load, [self.items[row] for row in rows.tolist()])))
+        images = self._images(rows)
         mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
         mirrored = torch.rand(len(images), generator=random) < 0.5
         seen = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
@@ -169,6 +192,7 @@ class TrainedNetwork:
         size: pixels of a side.
         names: C class names.
         settings: JSON values.
+        thresholds: on its probabilities, learnt from the training images without a label; None where it saw labels.
     """
 
     network: Network
@@ -176,6 +200,7 @@ class TrainedNetwork:
     size: int
     names: list[str]
     settings: dict[str, Any] = field(default_factory=dict)
+    thresholds: Thresholds | None = None
 
     @torch.no_grad()
     def score(self, items: Sequence[Item], batch: int = 32) -> tuple[Tensor, list[int], list[tuple[str, str]]]:
@@ -204,7 +229,8 @@ class TrainedNetwork:
             "format": FORMAT, "version": VERSION, "backbone": self.backbone, "size": self.size, "labels": self.names,
             "settings": self.settings, "network": self.network.sizes, "lift": getattr(self.network, "lift", 0.0),
         }  # fmt: skip
-        files.write(path, plain, self.network.state_dict(), "the trained network")
+        learnt, tensors = files.of_thresholds(self.thresholds)
+        files.write(path, plain | learnt, self.network.state_dict() | tensors, "the trained network")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TrainedNetwork:
@@ -217,31 +243,24 @@ class TrainedNetwork:
         try:
             foreign = "no trained network; give a file that 'piaa train --backbone' wrote"
             plain, tensors = files.read(path, (FORMAT, VERSION), foreign)
+            thresholds = files.take_thresholds(plain, tensors)
             sizes, backbone = plain.get("network", {}), load_backbone(plain["backbone"], RANDOM)
             network = network_of(sizes, tensors, Places(backbone) if sizes else backbone, plain.get("lift", 0.0))
-            return cls(network, plain["backbone"], plain["size"], plain["labels"], plain["settings"])
+            return cls(network, plain["backbone"], plain["size"], plain["labels"], plain["settings"], thresholds)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ClassifierError(f"{path}: cannot be read as a trained network ({error})") from error
 
     def export_onnx(self, path: str | os.PathLike[str]) -> None:
-        """Write the network as ONNX for edge devices: `images` B x 3 x size x size to `probabilities` B x C.
+        """Write the network as ONNX for edge devices: see `piaa.training.devices.write_onnx`.
 
         Raises:
             ModelError: onnx or onnxscript is not installed.
         """
-        try:
-            import onnxscript  # noqa: F401
-        except ImportError as error:
-            raise ModelError(
-                "the export needs onnx and onnxscript: in a checkout: pip install -e '.[engines]'"
-            ) from error
-        example, network = torch.zeros(2, 3, self.size, self.size), _Probabilities(self.network).eval()
-        batch = {0: torch.export.Dim("batch", min=1)}
-        with whole_file(path) as aside:
-            torch.onnx.export(
-                network, (example,), aside, input_names=["images"], output_names=["probabilities"],
-                dynamic_shapes={"images": batch}, external_data=False, verbose=False,
-            )  # fmt: skip
+        about = {
+            "labels": self.names, "size": self.size, "resize": "squash", "mean": MEAN, "std": STD,
+            "thresholds": None if self.thresholds is None else self.thresholds.values.tolist(),
+        }  # fmt: skip
+        write_onnx(self.network, self.size, about, path)
 
 
 def train_network(
@@ -258,7 +277,7 @@ def train_network(
     settings: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> tuple[TrainedNetwork, Learnt]:
-    """Train a backbone with its head, at the published pace unless the plan has one.
+    """Train a backbone with its head, at the published pace (or ours for random weights) unless the plan has one.
 
     Args:
         plan: what to train; its `head` has no meaning here, its `choose` is `last`.
@@ -283,26 +302,19 @@ def train_network(
             f"--choose-epoch {plan.choose} is for heads on stored embeddings; with --backbone it is {LAST}"
         )
     torch.manual_seed(plan.seed)  # of random weights
-    network = load_backbone(name, weights)
+    network = load_backbone(name, weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     width, chosen = backbone_width(network), readable(items, material.ids)
     network = Places(network) if method.network else network
-    inputs = ImageInputs(chosen, backbone_preprocess(size), width, torch.Generator())
-    paced = replace(plan, method=method.on(END_TO_END), pace=plan.pace or method.published)
+    shift = shift_of(weights, size)
+    inputs = ImageInputs(chosen, backbone_preprocess(size), width, torch.Generator(), shift=shift)
+    paced = replace(plan, method=method.on(END_TO_END), pace=plan.pace or pace_of(method, weights))
     mark = f"{name} {weights} {size}"
     learnt = learn(
         paced, material, truth, inputs, place, backbone=network, regions=regions, mark=mark, progress=progress
     )
     about = {**learnt.about, "backbone": name, "weights": weights, "size": size, **(settings or {})}
-    return TrainedNetwork(learnt.run.network, name, size, material.names, about), learnt
-
-
-class _Probabilities(nn.Module):
-    """Images to probabilities, for an export."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        probabilities: Tensor = torch.sigmoid(self.network(images)[0])
-        return probabilities
+    trained = TrainedNetwork(learnt.run.network, name, size, material.names, about)
+    if learnt.regime == "none":
+        scores, _, _ = trained.score(chosen[:SAMPLE])
+        trained = replace(trained, thresholds=learn_thresholds(scores.numpy()))
+    return trained, learnt

@@ -7,12 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from piaa.errors import ClassifierError, InputError
 from piaa.files import parse_json, whole_file
+from piaa.method.thresholds import Thresholds
 
 KEY = "piaa"
 
@@ -35,6 +37,22 @@ def write(path: str | os.PathLike[str], plain: dict[str, Any], tensors: dict[str
             save_file(copies, aside, metadata={KEY: json.dumps(plain)})
     except (InputError, SafetensorError) as error:
         raise ClassifierError(f"cannot write {what}: {error}") from error
+
+
+def of_thresholds(thresholds: Thresholds | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Their plain values and their tensors, for `write`; C each."""
+    if thresholds is None:
+        return {"threshold_rule": None}, {}
+    values, slope = (torch.from_numpy(part) for part in (thresholds.values, thresholds.slope))
+    return {"threshold_rule": thresholds.rule}, {"thresholds.values": values, "thresholds.slope": slope}
+
+
+def take_thresholds(plain: dict[str, Any], tensors: dict[str, Tensor]) -> Thresholds | None:
+    """Those of a file, taken out of its tensors; None where it has none."""
+    if plain.get("threshold_rule") is None:
+        return None
+    values, slope = (tensors.pop(f"thresholds.{name}").numpy() for name in ("values", "slope"))
+    return Thresholds(values, slope, plain["threshold_rule"])
 
 
 Parts = tuple[dict[str, Any], dict[str, Tensor]]

@@ -12,13 +12,18 @@ from torch import Tensor
 
 from piaa.evaluation import metrics
 from piaa.jobs import Progress
-from piaa.training.backbones import IMAGENET, readable, train_network
+from piaa.training.backbones import TrainedNetwork, backbone_preprocess, readable, train_network
 from piaa.training.data import Data
+from piaa.training.devices import write_int8
 from piaa.training.loop import Place
 from piaa.training.material import Material
 from piaa.training.regions import Regions
 from piaa.training.run import Learnt, Plan, mean_ap, scores_of, train
+from piaa.training.scratch import IMAGENET
 from piaa.training.teachers import together
+
+CALIBRATION = 128
+"""Training images that the ranges of 8 bits are taken from."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,14 @@ class EndToEnd:
         weights: `imagenet`, `random`, or a safetensors file.
         size: pixels of a side.
         export: ONNX file to write too; None for none.
+        export_int8: the same in 8 bits; needs `export`.
     """
 
     backbone: str
     weights: str = IMAGENET
     size: int = 448
     export: Path | None = None
+    export_int8: Path | None = None
 
 
 def train_job(
@@ -62,8 +69,8 @@ def train_job(
 
     Returns:
         JSON values: method, regime, teacher, seed, epoch, choose, train_images, losses, seconds, test_map_by_epoch;
-        with test images also those of `measured`; where PIAA
-        taught a head, also `piaa` and `together`, each {map, low, high}.
+        with test images also those of `measured`; where PIAA taught, also `piaa`, and of a head `together`, each
+        {map, low, high}.
     """
     if end_to_end is None:
         outcome = train(
@@ -74,28 +81,38 @@ def train_job(
         if data.test is None:
             return numbers
         scores = scores_of(outcome.trained, data.test[0])
-        return numbers | measured(scores, data.test[1], data.train.names) | _beside_piaa(outcome, data.test, scores)
+        beside = _of_piaa(outcome, data.test, scores)
+        return numbers | measured(scores, data.test[1], data.train.names) | beside
     network, learnt = train_network(
         plan, data.items[0], data.train, data.truth, place, backbone=end_to_end.backbone, weights=end_to_end.weights,
         size=end_to_end.size, regions=regions, settings=settings, progress=progress,
     )  # fmt: skip
     network.save(out)
-    if end_to_end.export:
-        network.export_onnx(end_to_end.export)
+    _export(network, end_to_end, data)
     began = {"backbone": end_to_end.backbone, "weights": end_to_end.weights, "size": end_to_end.size}
     numbers = _plain(learnt, data) | began
     if data.test is None:
         return numbers
     scores, rows, _ = network.score(readable(data.items[1], data.test[0].ids))
-    return numbers | measured(scores, data.test[1][rows], data.train.names)
+    return numbers | measured(scores, data.test[1][rows], data.train.names) | _of_piaa(learnt, data.test)
 
 
-def _beside_piaa(outcome: Learnt, test: tuple[Material, Tensor], scores: Tensor) -> dict[str, Any]:
-    """Where PIAA taught: its own mAP on the test images, and that of both together."""
-    if outcome.taught is None or outcome.taught.name != "piaa":
+def _export(network: TrainedNetwork, how: EndToEnd, data: Data) -> None:
+    if how.export is None:
+        return
+    network.export_onnx(how.export)
+    if how.export_int8:
+        chosen = readable(data.items[0], data.train.ids[:CALIBRATION])
+        preprocess = backbone_preprocess(how.size)
+        write_int8(how.export, how.export_int8, torch.stack([preprocess(item.load()) for item in chosen]))
+
+
+def _of_piaa(learnt: Learnt, test: tuple[Material, Tensor], head: Tensor | None = None) -> dict[str, Any]:
+    """Where PIAA taught: its own mAP on the test images, and that of PIAA and a head together."""
+    if learnt.taught is None or learnt.taught.name != "piaa":
         return {}
-    own = torch.cat([outcome.taught.score(cls, patches) for cls, patches, _ in test[0].batches()])
-    both = {"piaa": own, "together": together(own, scores)}
+    own = torch.cat([learnt.taught.score(cls, patches) for cls, patches, _ in test[0].batches()])
+    both = {"piaa": own} | ({} if head is None else {"together": together(own, head)})
     return {
         name: dict(zip(("map", "low", "high"), mean_ap(value, test[1]), strict=True)) for name, value in both.items()
     }

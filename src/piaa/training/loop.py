@@ -124,7 +124,7 @@ def fit(
     rates = [group["lr"] for group in run.optimizer.param_groups]
     for epoch in range(first, pace.epochs):
         for group, rate in zip(run.optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * (0.1 ** (epoch // pace.drop) if pace.drop else 1.0)
+            group["lr"] = rate * pace.share(epoch)
         run.losses.append(_epoch(fabric, method, known, run, epoch, pace, seed))
         _judge(run, judge)
         if place.checkpoint:

@@ -66,7 +66,11 @@ def scenes_of(
 
 @lru_cache(maxsize=1)
 def draw_scenes(
-    seed: int, images: int = IMAGES, root: Path = Path(".piaa/scenes"), store: Store | None = None
+    seed: int,
+    images: int = IMAGES,
+    root: Path = Path(".piaa/scenes"),
+    store: Store | None = None,
+    image_size: str | None = TRAINED,
 ) -> Scenes:
     """Draw and encode scenes of a seed, `images` of each split; the last ones asked for are kept in memory.
 
@@ -75,10 +79,11 @@ def draw_scenes(
         images: of each split.
         root: where they are drawn.
         store: of embeddings, where they are to be kept on disk.
+        image_size: as of `piaa.recognizer.Recognizer`; None is what `piaa fit` sees.
     """
     dataset = open_dataset("scenes", root / f"seed-{seed}-{images}", seed=seed, unlabelled=images, test=images)
     setup = setup_of(
-        (EMBEDDED, None), front_end=None, image_size=TRAINED, resize=None, device="auto", precision="auto",
+        (EMBEDDED, None), front_end=None, image_size=image_size, resize=None, device="auto", precision="auto",
         engine="eager", batch_size=0,
     )  # fmt: skip
     prototypes = text_prototypes(setup.model, parse_labels(dataset.label_names))

@@ -28,6 +28,7 @@ class Pace:
         learnt: likewise of what the label update trains.
         decay: Adam's weight decay.
         drop: epochs after which the rate falls to a tenth, again and again; 0: never.
+        last: the share of the rates that is left in the last epoch; they fall evenly from the first.
     """
 
     epochs: int
@@ -37,6 +38,12 @@ class Pace:
     learnt: float = 10.0
     decay: float = 0.0
     drop: int = 0
+    last: float = 1.0
+
+    def share(self, epoch: int) -> float:
+        """Of the rates, in an epoch counted from 0."""
+        dropped = 0.1 ** (epoch // self.drop) if self.drop else 1.0
+        return dropped * (1 + (self.last - 1) * epoch / max(1, self.epochs - 1))
 
 
 @dataclass(frozen=True)

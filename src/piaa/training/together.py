@@ -9,11 +9,12 @@ from torch import Tensor
 
 from piaa.engine import Scorer, digest
 from piaa.errors import ClassifierError
+from piaa.evaluation.evaluate import method_scores
 from piaa.method.thresholds import Thresholds
 from piaa.training.teachers import together
 from piaa.training.trained import TrainedHead
 
-SAME = ("model_fingerprint", "front_end", "image_size", "resize")
+SAME = ("model_fingerprint", "front_end", "image_size", "views", "resize")
 """What a head's embeddings and a classifier's must share."""
 
 
@@ -28,6 +29,8 @@ class TogetherScorer:
         ClassifierError: the head was not taught by PIAA, or by another model, at another size, for other classes.
     """
 
+    main = "together"
+
     def __init__(self, scorer: Scorer, trained: TrainedHead) -> None:
         self.scorer, self.trained = scorer, trained
         self.setup, self.preprocess, self.label_names = scorer.setup, scorer.preprocess, scorer.label_names
@@ -38,6 +41,13 @@ class TogetherScorer:
         """N x 3 x H x W to scores N x C, 0..1."""
         encoded = self.scorer.encode(images)
         return together(self.scorer.score_encoded(encoded), self.trained.score(encoded.cls, encoded.patches))
+
+    def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
+        """What `piaa eval` measures: PIAA with its parts, the head by itself, and both together; each N x C."""
+        encoded = self.scorer.encode(images)
+        alone = self.trained.score(encoded.cls, encoded.patches)
+        both = together(self.scorer.score_encoded(encoded), alone)
+        return {**method_scores(self.scorer.classifier, encoded), "head": alone, "together": both}
 
     def decide(self, scores: Tensor) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Calibrated scores N x C (0.5 is the class's threshold), and which labels each image has."""

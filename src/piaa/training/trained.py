@@ -57,14 +57,11 @@ class TrainedHead:
         """
         plain = {
             "format": FORMAT, "version": VERSION, "features": self.features, "labels": self.names,
-            "settings": self.settings, "threshold_rule": self.thresholds.rule if self.thresholds else None,
-            "network": self.head.network.sizes if isinstance(self.head, Logits) else {},
+            "settings": self.settings, "network": self.head.network.sizes if isinstance(self.head, Logits) else {},
         }  # fmt: skip
-        tensors = {**self.head.state_dict(), "prototypes": self.prototypes}
-        if self.thresholds is not None:
-            tensors["thresholds.values"] = torch.from_numpy(self.thresholds.values)
-            tensors["thresholds.slope"] = torch.from_numpy(self.thresholds.slope)
-        files.write(path, plain, tensors, "the trained head")
+        learnt, tensors = files.of_thresholds(self.thresholds)
+        tensors |= {**self.head.state_dict(), "prototypes": self.prototypes}
+        files.write(path, plain | learnt, tensors, "the trained head")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TrainedHead:
@@ -75,13 +72,9 @@ class TrainedHead:
         """
         path = Path(path)
         try:
-            foreign = "no trained head; give a file that 'piaa train' wrote"
+            foreign = "no trained head; give a file that 'piaa train' wrote without --backbone"
             plain, tensors = files.read(path, (FORMAT, VERSION), foreign)
-            head = _head(plain.get("network", {}), tensors)
-            thresholds = None
-            if plain["threshold_rule"] is not None:
-                values, slope = (tensors[f"thresholds.{name}"].numpy() for name in ("values", "slope"))
-                thresholds = Thresholds(values, slope, plain["threshold_rule"])
+            head, thresholds = _head(plain.get("network", {}), tensors), files.take_thresholds(plain, tensors)
             return cls(head, plain["features"], tensors["prototypes"], plain["labels"], plain["settings"], thresholds)
         except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
             raise ClassifierError(f"{path}: cannot be read as a trained head ({error})") from error
