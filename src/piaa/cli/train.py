@@ -89,13 +89,14 @@ def train(
     from piaa.training.data import from_dataset, from_files
     from piaa.training.job import EndToEnd, train_job
     from piaa.training.loop import Place
-    from piaa.training.regions import ENCODED, PATCHES, regions_named
+    from piaa.training.regions import ENCODED, PATCHES, EncodedRegions, check_regions
     from piaa.training.run import Plan
     from piaa.training.spec import read_method
 
     if not method or out is None:
         raise InputError("name a method and a file: piaa train --method NAME --out FILE (piaa train --list names them)")
     chosen = read_method(method)
+    kind = check_regions(regions or (ENCODED if backbone else PATCHES))
     if export and not backbone:
         raise InputError("--export writes a backbone; name one with --backbone")
     end_to_end = EndToEnd(backbone, backbone_weights, backbone_size, export) if backbone else None
@@ -123,10 +124,9 @@ def train(
         )  # fmt: skip
         partial = out.with_name(out.name + ".partial")
         place = Place(_accelerator(device), MIXED.get(precision, "32-true"), partial, resume)
-        parts = regions_named(
-            regions or (ENCODED if backbone else PATCHES), found.train, setup,
-            readable(found.items[0], found.train.ids), features,
-        )  # fmt: skip
+        parts = None
+        if kind == ENCODED:
+            parts = EncodedRegions(setup, readable(found.items[0], found.train.ids), features, stage)
         numbers = train_job(plan, found, out, place, setup.describe(), end_to_end, stage("epochs"), parts)
     _show(numbers)
     console.print(f"written: {out}", markup=False, highlight=False)
