@@ -47,7 +47,7 @@ def tables(rows: Sequence[Row]) -> str:
 
 def shown(table: Table) -> str:
     """Lines measured here; what the paper has of them stays beside."""
-    lines = [line for line, ours in zip(table.lines, table.ours, strict=True) if ours or line[-1]]
+    lines = [line for line, ours in zip(table.lines, table.ours, strict=True) if ours or line[-1] or line[-2]]
     kept = [place for place in range(len(table.header)) if any(line[place] for line in lines)]
     cells = [[row[place] for place in kept] for row in (table.header, *lines)]
     head, *body = (f"| {' | '.join(row)} |" for row in cells)

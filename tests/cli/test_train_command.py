@@ -195,6 +195,24 @@ def test_classes_are_found_by_vectors_of_ones_own(world: Path) -> None:
     assert "for sst and sarb" in run(*given(world), "--method", "asl", *given_words, code=1)
 
 
+def test_ccd_is_trained_end_to_end_on_crops_that_are_encoded_anew(world: Path) -> None:
+    out, report = world / "ccd.safetensors", world / "ccd.json"
+    run(
+        *given(world)[:-4], "--epochs", "3", "--method", "ccd", "--backbone", "test_resnet", "--backbone-size", "32",
+        "--backbone-weights", "random", "--out", out, "--report", report,
+    )  # fmt: skip
+    network = TrainedNetwork.load(out)
+    assert (network.settings["regions"], network.settings["regime"], network.network.lift) == ("encoded", "none", 0.8)
+    assert len(json.loads(report.read_text())["losses"]) == 3
+
+
+def test_tiles_are_encoded_anew_for_a_head_that_asks_for_it(world: Path) -> None:
+    out = world / "tiles.head"
+    run(*given(world)[:-4], "--epochs", "1", "--method", "cdul", "--regions", "encoded", "--out", out)
+    assert TrainedHead.load(out).settings["regions"] == "encoded"
+    assert list((world / "features").glob("tiles-*.npy"))
+
+
 def test_the_list_names_every_method() -> None:
     assert set(METHODS) <= set(run("--list").replace("│", " ").split())
 
@@ -208,6 +226,7 @@ def test_the_list_names_every_method() -> None:
         (["--method", "gr", "--out", "x", "--export", "x.onnx"], "name one with --backbone"),
         (["--method", "gr", "--out", "x", "--backbone", "test_resnet", "--export-int8", "x.onnx"], "name both"),
         (["--method", "gr", "--out", "x", "--backbone", "resnet5000"], "cannot be had"),
+        (["--method", "ccd", "--out", "x", "--regions", "pixels"], "choose one of: patches, encoded"),
         (["--method", "gr", "--out", "no/such/x"], "does not exist"),
         (["--method", "sst", "--out", "x", "--class-embeddings", "none.txt"], "there is no such file"),
         (["--method", "gr", "--out", "x", "--dataset", "imagenet"], "no data set is called"),

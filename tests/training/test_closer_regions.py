@@ -23,7 +23,7 @@ from piaa.training.heads import Head
 from piaa.training.loop import Place
 from piaa.training.maps import MapNetwork, peak_box, peak_means, tile_boxes
 from piaa.training.material import Material
-from piaa.training.regions import EncodedRegions, PatchRegions, regions_named
+from piaa.training.regions import EncodedRegions, PatchRegions
 from piaa.training.run import Plan
 from piaa.training.spec import read_method
 from piaa.vision.preprocess import build_preprocess
@@ -131,7 +131,7 @@ def test_tiles_are_encoded_once_and_go_on_where_they_were(tmp_path: Path) -> Non
             raise KeyboardInterrupt
 
     def regions() -> EncodedRegions:
-        return EncodedRegions(setup, items, tmp_path, stop)  # type: ignore[arg-type]
+        return EncodedRegions(setup, items, tmp_path, lambda name: stop)  # type: ignore[arg-type]
 
     with pytest.raises(KeyboardInterrupt):
         regions().tiles(torch.arange(6), 2)
@@ -157,7 +157,7 @@ def test_tiles_encoded_anew_decide_the_first_labels(name: str, tmp_path: Path) -
     material, truth, items, setup = world(24)
     found = {}
     for kind in ("patches", "encoded"):
-        regions = regions_named(kind, material, setup, items, tmp_path)  # type: ignore[arg-type]
+        regions = EncodedRegions(setup, items, tmp_path) if kind == "encoded" else None  # type: ignore[arg-type]
         plan = Plan(read_method(name), pace=replace(PACE, epochs=1))
         _, learnt = train_network(
             plan, items, material, truth if name == "aevlp" else None, backbone=BACKBONE, weights=RANDOM, size=SIZE,
@@ -167,8 +167,6 @@ def test_tiles_encoded_anew_decide_the_first_labels(name: str, tmp_path: Path) -
         assert learnt.about["regions"] == kind
     assert setup.passes == 24 * (9 if name == "cdul" else 16)
     assert not torch.equal(found["patches"], found["encoded"])
-    with pytest.raises(InputError, match="choose one of: patches, encoded"):
-        regions_named("pixels", material, setup, items, tmp_path)  # type: ignore[arg-type]
 
 
 def test_the_box_of_a_peak_by_hand() -> None:

@@ -100,7 +100,7 @@ def train(
     from piaa.training.data import from_dataset, from_files
     from piaa.training.job import EndToEnd, train_job
     from piaa.training.loop import Place
-    from piaa.training.regions import ENCODED, PATCHES, regions_named
+    from piaa.training.regions import ENCODED, PATCHES, EncodedRegions, check_regions
     from piaa.training.run import Plan
     from piaa.training.spec import read_method
 
@@ -111,6 +111,7 @@ def train(
         raise InputError(f"--class-embeddings is for sst and sarb; {method} has no network that they could guide")
     if class_embeddings and not class_embeddings.is_file():  # before hours of encoding
         raise InputError(f"--class-embeddings {class_embeddings}: there is no such file")
+    kind = check_regions(regions or (ENCODED if backbone else PATCHES))
     if export and not backbone:
         raise InputError("--export writes a backbone; name one with --backbone")
     if export_int8 and not export:
@@ -140,10 +141,9 @@ def train(
         )  # fmt: skip
         partial = out.with_name(out.name + ".partial")
         place = Place(_accelerator(device), MIXED.get(precision, "32-true"), partial, resume)
-        parts = regions_named(
-            regions or (ENCODED if backbone else PATCHES), found.train, setup,
-            readable(found.items[0], found.train.ids), features,
-        )  # fmt: skip
+        parts = None
+        if kind == ENCODED:
+            parts = EncodedRegions(setup, readable(found.items[0], found.train.ids), features, stage)
         numbers = train_job(plan, found, out, place, setup.describe(), end_to_end, stage("epochs"), parts)
     _show(numbers)
     console.print(f"written: {out}", markup=False, highlight=False)

@@ -24,7 +24,8 @@ class Run:
         pretrained: tag or checkpoint; empty for a model that brings its own weights.
         front_end: a name of `piaa.vision.front_ends.FRONT_ENDS`.
         recipe: a name of `piaa.method.recipes.RECIPES`; `published` is the one that was tuned for the data set.
-        change: what an ablation does otherwise than that: see `piaa.experiments.variants.Variant`.
+        change: what an ablation does otherwise than that: see `piaa.experiments.variants.Variant`; of a trained system
+            whose time is taken, `backbone`: what is trained end to end.
     """
 
     row: str

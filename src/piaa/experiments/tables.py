@@ -11,6 +11,7 @@ from piaa.experiments.results import Row
 from piaa.experiments.spec import PAPER_DATASETS, Spec
 
 RATIO = "test time, PIAA = 1"
+LEARNING = "learning time, PIAA = 1"
 SIZES = ("small", "medium", "large")
 
 
@@ -159,7 +160,7 @@ def _scale_table(spec: Spec, rows: Sequence[Row]) -> Cells:
 def _timing_table(spec: Spec, rows: Sequence[Row]) -> Cells:
     """A line a data set: the paper's minutes, ours, the encoder's share; then one a method, in units of PIAA's."""
     paper = paper_figures(spec.paper)
-    minutes = [row for row in rows if row.metric != RATIO]
+    minutes = [row for row in rows if row.metric not in (RATIO, LEARNING)]
     metrics = list(dict.fromkeys(row.metric for row in minutes))
     columns = list(next(iter(paper.values()), {}))
     header = (
@@ -167,22 +168,27 @@ def _timing_table(spec: Spec, rows: Sequence[Row]) -> Cells:
         *(f"{column} (paper)" for column in columns),
         *(f"{metric}, ours" for metric in metrics),
         RATIO,
+        LEARNING,
     )
     value = {(row.dataset, row.metric): row.value for row in minutes}
     lines = []
     for dataset in dict.fromkeys([*paper, *_datasets(minutes)]):
         theirs = [_number(paper.get(dataset, {}).get(column)) for column in columns]
         mine = [_number(value.get((dataset, metric)), 2) for metric in metrics]
-        lines.append((dataset, *theirs, *mine, ""))
-    blank = [""] * (len(header) - 2)
-    for dataset, cells in paper.items():
-        theirs_of, own = cells.get("TagCLIP test"), cells.get("PIAA test")
-        if theirs_of and own:
-            lines.append((f"{dataset}: TagCLIP, in the paper", *blank, _number(theirs_of / own)))
+        lines.append((dataset, *theirs, *mine, "", ""))
+    blank = [""] * (len(header) - 3)
+    for method, step in (("TagCLIP", "test"), ("CCD", "learning")):
+        for dataset, cells in paper.items():
+            theirs_of, own = cells.get(f"{method} {step}"), cells.get(f"PIAA {step}")
+            if theirs_of and own:
+                shown = _number(theirs_of / own)
+                pair = (shown, "") if step == "test" else ("", shown)
+                lines.append((f"{dataset}: {method}, in the paper", *blank, *pair))
     for row in rows:
-        if row.metric == RATIO:
-            name = f"{row.dataset}: {row.row}, {row.parameter.removeprefix('classes=')} classes, ours"
-            lines.append((name, *blank, _with_interval(row)))
+        if row.metric in (RATIO, LEARNING):
+            what, _, number = row.parameter.partition("=")
+            name, shown = f"{row.dataset}: {row.row}, {number} {what}, ours", _with_interval(row)
+            lines.append((name, *blank, *((shown, "") if row.metric == RATIO else ("", shown))))
     return header, tuple(lines)
 
 

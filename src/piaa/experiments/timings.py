@@ -1,19 +1,20 @@
-"""Table 5: minutes to learn and to tag, and the test time of other methods in units of PIAA's."""
+"""Table 5: minutes to learn and to tag, and the test and learning times of other methods in units of PIAA's."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from piaa import baselines
+from piaa import baselines, training
 from piaa.engine import Learner, Scorer
 from piaa.errors import ImageError
+from piaa.experiments.clocks import Clock
 from piaa.experiments.job import Job
+from piaa.experiments.learning_times import learning_ratios
 from piaa.experiments.results import Row
 from piaa.experiments.spec import Run
 from piaa.experiments.tables import RATIO
@@ -24,11 +25,16 @@ from piaa.vocabulary.prototypes import text_prototypes
 
 
 def timing(job: Job) -> list[Row]:
-    """Minutes of PIAA, decoding and encoding included; then every line's test time over PIAA's, in one run."""
+    """Minutes of PIAA, decoding and encoding included; then every line's time over PIAA's, in one run.
+
+    Of a trained system it is the time of learning, of any other the time of the test.
+    """
     own = [run for run in job.runs if run.method == baselines.PIAA]
-    others = [run for run in job.runs if run.method != baselines.PIAA]
+    trained = [run for run in job.runs if run.method in training.METHODS]
+    others = [run for run in job.runs if run not in own and run not in trained]
     rows = [row for run in own for row in _minutes(job, run)]
-    return rows + (_ratios(job, others) if others else [])
+    rows += _ratios(job, others) if others else []
+    return rows + (learning_ratios(job, trained) if trained else [])
 
 
 def _minutes(job: Job, run: Run) -> list[Row]:
@@ -75,31 +81,10 @@ def _rounds(scorers: dict[str, AnyScorer], images: Tensor, rounds: int) -> dict[
         scorer.score(images[:2])  # what a first call costs is no part of it
     for _ in range(rounds):
         for name, scorer in scorers.items():
-            clock = _Clock(images.device if images.is_cuda else scorer.setup.model.device)
+            clock = Clock(images.device if images.is_cuda else scorer.setup.model.device)
             scorer.score(images)
             seconds[name].append(clock.seconds)
     return {name: np.array(values) for name, values in seconds.items()}
-
-
-@dataclass
-class _Clock:
-    """Time on an accelerator by the wall, on a CPU by what the process used, which other processes do not change."""
-
-    device: torch.device
-
-    def __post_init__(self) -> None:
-        self._begin = self._now()
-
-    @property
-    def seconds(self) -> float:
-        return self._now() - self._begin
-
-    def _now(self) -> float:
-        if self.device.type == "cpu":
-            return time.process_time()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
 
 
 def _pictures(job: Job, most: int) -> Tensor:

@@ -7,7 +7,6 @@ As published, a part is cut out of the image and encoded anew: `EncodedRegions`,
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ PATCHES, ENCODED = "patches", "encoded"
 REGIONS = (PATCHES, ENCODED)
 """Names that `--regions` takes."""
 Box = tuple[int, int, int, int]
+Stage = Callable[[str], Progress]
 CANVAS = 640
 """Pixels of a side of the squashed image in which CCD finds its boxes."""
 
@@ -87,11 +87,11 @@ class EncodedRegions:
         setup: the encoder; [CLS] is what is kept.
         items: the training images, in the order of the material.
         folder: where tiles are stored.
-        progress: called with the images whose tiles are encoded.
+        stage: a name to the progress of what it names, here the images whose tiles are encoded.
     """
 
-    def __init__(self, setup: Setup, items: Sequence[Item], folder: Path, progress: Progress | None = None) -> None:
-        self.setup, self.items, self.folder, self.progress = setup, list(items), folder, progress
+    def __init__(self, setup: Setup, items: Sequence[Item], folder: Path, stage: Stage | None = None) -> None:
+        self.setup, self.items, self.folder, self.stage = setup, list(items), folder, stage
         self._preprocess = replace(setup.preprocess, resize="squash")
         self._encode: Callable[[Tensor], Tensor] | None = None
 
@@ -145,26 +145,25 @@ class EncodedRegions:
     def _fill(self, path: Path, state: Path, shape: tuple[int, ...], done: int, side: int) -> None:
         with writing(path):
             array = np.lib.format.open_memmap(path, "r+" if done else "w+", np.float16, shape)
+        progress = self.stage("encoding tiles") if self.stage else None
         for row in range(done, len(self.items)):
             image = self.items[row].load()
             array[row] = self._encoded(image, tile_boxes(image.width, image.height, side)).to(torch.float16).numpy()
             array.flush()
             write_json(state, {"done": row + 1}, indent=None)
-            if self.progress:
-                self.progress(row + 1, len(self.items))
+            if progress:
+                progress(row + 1, len(self.items))
 
 
-def regions_named(
-    name: str, material: Material, setup: Setup, items: Sequence[Item], folder: str | os.PathLike[str]
-) -> Regions:
-    """Regions by the name of `REGIONS`.
+def check_regions(name: str) -> str:
+    """The name itself.
 
     Raises:
-        InputError: naming those that exist.
+        InputError: it is none of `REGIONS`.
     """
     if name not in REGIONS:
         raise InputError(f"no kind of regions is called {name!r}; choose one of: {', '.join(REGIONS)}")
-    return PatchRegions(material) if name == PATCHES else EncodedRegions(setup, items, Path(folder))
+    return name
 
 
 def _of_image(box: Box, size: tuple[int, int]) -> Box:
