@@ -103,6 +103,18 @@ Quality = Annotated[
         help="fast (8 bits where installed, small input), standard or best (two sizes, four times the work).",
     ),
 ]
+RunQuality = Annotated[
+    str | None,
+    typer.Option(
+        "--quality",
+        help="fast, standard or best: one that sees images in the sizes of the fit; fast changes the engine. Else "
+        "that of the fit.",
+    ),
+]
+StoredQuality = Annotated[
+    str | None,
+    typer.Option("--quality", help="fast or standard; best sees two sizes, and stored embeddings have one."),
+]
 Resize = Annotated[str | None, typer.Option("--resize", help="shortest, squash or pad; else the model's own.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]

@@ -65,6 +65,7 @@ def train(
     model: options.Model = "embedded",
     pretrained: options.Pretrained = None,
     front_end: options.FrontEnd = None,
+    quality: options.StoredQuality = None,
     image_size: options.ImageSize = "trained",
     resize: options.Resize = None,
     device: options.Device = "auto",
@@ -80,7 +81,7 @@ def train(
     from piaa.errors import InputError
     from piaa.experiments.features import FeatureStore
     from piaa.files import check_place, write_json
-    from piaa.setups import setup_of
+    from piaa.setups import one_size, setup_of
     from piaa.training.backbones import check_method, load_backbone
     from piaa.training.data import from_dataset, from_files
     from piaa.training.job import EndToEnd, train_job
@@ -99,9 +100,11 @@ def train(
         load_backbone(backbone, backbone_weights)
     for path in filter(None, (out, report, export)):
         check_place(path)
+    wanted = one_size(quality)
+    size = wanted.image_size if image_size == "trained" else options.parse_size(image_size)
     setup = setup_of(
-        (model, pretrained), front_end=front_end, image_size=options.parse_size(image_size), resize=resize,
-        device=device, precision=precision, engine="eager", batch_size=batch_size,
+        (model, pretrained), front_end=front_end, image_size=size, resize=resize,
+        device=device, precision=precision, engine=wanted.engine, batch_size=batch_size,
     )  # fmt: skip
     show_weights(setup.model)
     with progress_bars() as stage:
