@@ -107,8 +107,8 @@ RunQuality = Annotated[
     str | None,
     typer.Option(
         "--quality",
-        help="fast, standard or best: one that sees images in the sizes of the fit; fast changes the engine. Else "
-        "that of the fit.",
+        help="fast, standard or best, where it sees images in the sizes of the fit: then only the engine changes. "
+        "Else that of the fit.",
     ),
 ]
 StoredQuality = Annotated[

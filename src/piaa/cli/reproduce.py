@@ -52,7 +52,9 @@ def reproduce(
     from piaa.experiments.choose import choose_datasets, choose_specs, more_seeds
     from piaa.experiments.runner import Place
     from piaa.experiments.runner import reproduce as run
+    from piaa.setups import one_size
 
+    one_size(quality)  # before anything is drawn
     with progress_bars() as stage:
         chosen = choose_datasets(datasets.split(","), data, ROOT / "scenes", seed, images, stage)
         specs = choose_specs(experiments, chosen, rows or [], model=model, pretrained=pretrained, recipe=recipe)

@@ -17,7 +17,7 @@ Flags = NDArray[np.bool_]
 
 KNOTS = (-3.0, 0.0, 2.0)
 """Log-odds at which the slope may change."""
-FARTHEST = 6.0
+FARTHEST = 5.0
 """Log-odds beyond which scores say no more."""
 PRIOR_MEAN = np.array([0.0, 0.5, 0.5, 0.0, 0.0, 0.0])
 """Of the constant, the slope, its three changes, and the step at 0.5: scores are right but for the lowest, among which
@@ -45,8 +45,7 @@ def present_draws(scores: Array, answers: Flags, weights: Array, seed: int = 0, 
     terms = _terms(scores)
     chance = _chance(_coefficients(terms, answers.astype(np.float64), draws, random) @ terms.T)
     others = np.floor(np.maximum(weights - 1, 0) + random.random(chance.shape)).astype(np.int64)
-    found: Array = answers + random.binomial(others, chance).astype(np.float64)
-    return found
+    return np.add(answers, random.binomial(others, chance), dtype=np.float64)
 
 
 def _terms(scores: Array) -> Array:
@@ -75,7 +74,8 @@ def _coefficients(terms: Array, answers: Array, draws: int, random: np.random.Ge
 
 def _mode(terms: Array, answers: Array, steps: int = 50) -> tuple[Array, Array]:
     """The mode of the posterior and the inverse of its curvature, by Newton's method with halved steps."""
-    at, precision = PRIOR_MEAN.copy(), np.diag(PRIOR_SPREAD**-2.0)
+    at: Array = PRIOR_MEAN.copy()
+    precision = np.diag(PRIOR_SPREAD**-2.0)
     value = float(_log_posterior(at, terms, answers))
     for _ in range(steps):
         chance = _chance(terms @ at)
@@ -85,7 +85,8 @@ def _mode(terms: Array, answers: Array, steps: int = 50) -> tuple[Array, Array]:
         while new < value and np.abs(step).max() > 1e-9:
             step = step / 2
             new = float(_log_posterior(at + step, terms, answers))
-        at, gained, value = at + step, new - value, new
+        at = np.add(at, step, dtype=np.float64)
+        gained, value = new - value, new
         if gained < 1e-8:
             break
     chance = _chance(terms @ at)
