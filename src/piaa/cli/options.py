@@ -100,7 +100,7 @@ Quality = Annotated[
     str,
     typer.Option(
         "--quality",
-        help="fast (8 bits where installed, small input), standard or best (two sizes, four times the work).",
+        help="fast (8 bits where installed, small input), standard or best (two sizes, up to 3.5 times the work).",
     ),
 ]
 RunQuality = Annotated[
