@@ -49,3 +49,11 @@ def test_more_answers_make_narrower_intervals() -> None:
         widths.append(f1.high - f1.low)
     assert widths == sorted(widths, reverse=True)
     assert widths[1] < 0.3 and widths[3] < 0.02
+
+
+def test_nothing_given_tells_of_no_precision_and_nothing_present_of_no_recall() -> None:
+    scores = np.array([0.1, 0.2, 0.3])
+    found = estimate(scores, np.zeros(3, dtype=bool), np.ones(3))
+    assert np.isnan(found.precision.value) and np.isnan(found.recall.value) and found.cut == 0.5
+    found = estimate(scores, np.array([True, False, False]), np.full(3, 20.0))
+    assert np.isnan(found.precision.value) and (found.recall.low, found.recall.high) == (0, 0)

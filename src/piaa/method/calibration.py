@@ -105,9 +105,10 @@ def estimate(scores: Array, answers: Flags, weights: Array, seed: int = 0) -> Ca
 
 
 def _interval(draws: Array) -> Estimate:
-    if not np.isfinite(draws).all():
+    told = draws[np.isfinite(draws)]  # a draw in which no pair has its class tells of no recall
+    if not len(told):
         return Estimate(float("nan"), float("nan"), float("nan"))
-    low, value, high = np.quantile(draws.clip(0, 1), (LOWER, 0.5, 1 - LOWER))
+    low, value, high = np.quantile(told.clip(0, 1), (LOWER, 0.5, 1 - LOWER))
     return Estimate(float(value), float(low), float(high))
 
 

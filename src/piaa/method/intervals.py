@@ -90,8 +90,8 @@ def _mode(terms: Array, answers: Array, steps: int = 50) -> tuple[Array, Array]:
         if gained < 1e-8:
             break
     chance = _chance(terms @ at)
-    spread: Array = np.linalg.inv((terms.T * (chance * (1 - chance))) @ terms + precision)
-    return at, spread
+    spread = np.linalg.inv((terms.T * (chance * (1 - chance))) @ terms + precision)
+    return at, np.asarray(spread, dtype=np.float64)
 
 
 def _log_posterior(at: Array, terms: Array, answers: Array) -> Array:
