@@ -33,7 +33,7 @@ class Quality:
 QUALITIES: dict[str, Quality] = {
     "fast": Quality("trained", engines=EIGHT_BITS),
     "standard": Quality(None),
-    "best": Quality(None, views="two-sizes"),
+    "best": Quality(None, views="two-near-sizes"),
 }
 """By the name that `--quality` takes."""
 
@@ -50,8 +50,12 @@ def get_quality(name: str) -> Quality:
 
 
 def quality_with(views: str) -> str:
-    """The name of the quality that sees images so and leaves size and engine to the model: for a loaded classifier."""
-    return next(name for name, quality in QUALITIES.items() if quality.views == views and quality.image_size is None)
+    """The name of the quality that sees images so and leaves size and engine to the model: for a loaded classifier.
+
+    For views that no quality has any more it is `best`, by which such a classifier would be fitted anew.
+    """
+    named = {quality.views: name for name, quality in QUALITIES.items() if quality.image_size is None}
+    return named.get(views, "best")
 
 
 def engine_of_fit(recorded: str | None) -> str:

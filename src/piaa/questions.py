@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from piaa.errors import InputError
 from piaa.method.calibration import Calibrated, choose_pairs, estimate
-from piaa.method.intervals import widened
 from piaa.method.thresholds import NEVER, Thresholds
 from piaa.tags import Tags
 
@@ -66,8 +65,6 @@ def learn(answers: Sequence[tuple[Question, bool]], thresholds: Thresholds) -> t
     scores, weights = (np.array([getattr(q, key) for q, _ in answers]) for key in ("score", "weight"))
     truth = np.array([bool(answer) for _, answer in answers])
     found = estimate(scores, truth, weights)
-    precision, recall, f1 = widened(found, scores, truth, weights)
-    found = replace(found, precision=precision, recall=recall, f1=f1)
     if found.cut == 0.5:
         return found, thresholds
     classes = np.flatnonzero(thresholds.values < NEVER).tolist()

@@ -28,7 +28,7 @@ from piaa.method.thresholds import DEFAULT_RULE, Thresholds, get_rule
 from piaa.methods import AnyLearner, AnyScorer, MethodLearner, front_end_of, method_of, scorer_of, templates_of
 from piaa.qualities import engine_of_fit, get_quality
 from piaa.questions import Question, ask, learn
-from piaa.setups import constructor_of, parameters_of, setup_of
+from piaa.setups import check_quality, constructor_of, parameters_of, setup_of
 from piaa.tags import Tags
 from piaa.vision.models import EMBEDDED
 from piaa.vision.models.usual import unlike_notes
@@ -295,6 +295,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         engine: str | None = None,
         batch_size: int = 0,
         workers: int = 2,
+        quality: str | None = None,
     ) -> Self:
         """The recognizer that `save` wrote; its model is loaded too. The engine need not be that of the fit.
 
@@ -307,8 +308,10 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
                 and it is installed, else `eager`.
             batch_size: images at a time.
             workers: threads that decode.
+            quality: None is that of the fit; another one that sees images in the same sizes only changes the engine.
 
         Raises:
+            InputError: for a quality that sees images in other sizes than the fit did.
             ModelError: when the model is not there, or for an engine that does not exist or is not installed.
             ClassifierError: when the file is damaged, foreign or newer, or the model is not the one it was made for.
         """
@@ -319,18 +322,21 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             classifier.labels,
             model=named[0],
             pretrained=named[1],
-            **constructor_of(s),
+            **constructor_of(s) | ({"quality": quality} if quality else {}),
             method=method_of(classifier) or PIAA,
             device=device,
-            engine=engine or engine_of_fit(s.get("engine")),
+            engine=engine or (get_quality(quality).engine if quality else engine_of_fit(s.get("engine"))),
             batch_size=batch_size,
             workers=workers,
         )
         try:
-            return recognizer._become(classifier, recognizer._setup_of(classifier, named))
+            setup = recognizer._setup_of(classifier, named)
         except ModelError as error:
             advice = "where its weights are elsewhere now, name them: --model, or Recognizer.load(path, model=...)"
             raise ModelError(f"{path}: its model cannot be had: {error}\n{advice}") from error
+        if quality:
+            check_quality(quality, s, setup.model)
+        return recognizer._become(classifier, setup)
 
     def push_to_hub(self, name: str, **options: Any) -> Pushed:
         """Upload the classifier and its card to `hf-hub:OWNER/NAME`; see `piaa.hub.push`."""

@@ -35,6 +35,8 @@ def help_of(option: object) -> str:
         (options.Templates, TEMPLATE_SETS),
         (options.EngineName, engine_names()),
         (options.Quality, QUALITIES),
+        (options.RunQuality, QUALITIES),
+        (options.StoredQuality, QUALITIES),
         (options.ApRule, AP_RULES),
     ],
 )

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.base import clone
 
 from piaa import Recognizer
 from piaa.errors import InputError
-from piaa.qualities import QUALITIES, quality_with
+from piaa.qualities import QUALITIES, Quality, quality_with
 from piaa.scenes import render, sample_scene
 from piaa.setups import setup_of
 from piaa.vision.models import EMBEDDED
@@ -28,6 +29,8 @@ def pictures(count: int) -> list[Image.Image]:
 def test_views_are_whole_patches(size: tuple[int, int], patch: tuple[int, int], larger: tuple[int, int]) -> None:
     assert views_of("two-sizes", size, patch).sizes == (size, larger)
     assert views_of("one", size, patch).sizes == (size,)
+    near = {(128, 128): (176, 176), (224, 304): (304, 416)}[size]
+    assert views_of("two-near-sizes", size, patch).sizes == (size, near)
     with pytest.raises(InputError, match="two-sizes"):
         views_of("three", size, patch)
 
@@ -73,9 +76,25 @@ def test_a_classifier_file_brings_its_quality_back(tmp_path: Path) -> None:
     assert not np.array_equal(standard.predict_proba(images[:3]), best.predict_proba(images[:3]))
 
 
+def test_a_file_of_the_sizes_of_before_keeps_its_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`best` was 1 and 1.5 once: such a file gives the scores that it gave, and says so where `best` is asked for."""
+    images = pictures(8)
+    with monkeypatch.context() as before:
+        before.setitem(QUALITIES, "best", Quality(None, views="two-sizes"))
+        old = Recognizer(["anchor", "umbrella", "cow"], quality="best").fit(images)
+        expected = old.predict_proba(images[:3])
+        old.save(tmp_path / "old.piaa")
+    again = Recognizer.load(tmp_path / "old.piaa")
+    assert again.scorer().preprocess.image_size == (192, 192)
+    np.testing.assert_array_equal(again.predict_proba(images[:3]), expected)
+    with pytest.raises(InputError, match=r"times 1, 1\.5, that of no quality"):
+        Recognizer.load(tmp_path / "old.piaa", quality="best")
+    assert clone(again).fit(images).classifier_.settings["views"] == "two-near-sizes"
+
+
 def test_qualities_differ_in_what_they_say() -> None:
     assert quality_with("one") == "standard"
-    assert quality_with("two-sizes") == "best"
+    assert quality_with("two-near-sizes") == "best"
     assert QUALITIES["fast"].image_size == "trained"
     assert QUALITIES["standard"].engine == "eager"
     with pytest.raises(InputError, match="fast, standard, best"):

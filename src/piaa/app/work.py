@@ -32,6 +32,7 @@ class Settings:
     pretrained: str | None = None
     device: str = "auto"
     engine: str | None = None
+    quality: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,9 @@ def learn_and_tag(
 def _recognizer(settings: Settings, labels: Sequence[Label] | None, items: Sequence[Item], work: Work) -> Recognizer:
     options: dict[str, Any] = {"device": settings.device, "engine": settings.engine}
     if settings.classifier is not None:
-        return Recognizer.load(settings.classifier, model=None, **options)
+        return Recognizer.load(settings.classifier, model=None, quality=settings.quality, **options)
     assert labels is not None
+    options |= {"quality": settings.quality} if settings.quality else {}
     recognizer = Recognizer(labels, model=settings.model, pretrained=settings.pretrained, **options)
     _learn(recognizer, items, work)
     return recognizer

@@ -28,6 +28,7 @@ def app(
     ] = None,
     model: options.Model = "embedded",
     pretrained: options.Pretrained = None,
+    quality: options.RunQuality = None,
     device: options.Device = "auto",
     engine: options.EngineName = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
@@ -46,7 +47,7 @@ def app(
     if classifier is not None and not classifier.is_file():
         raise InputError(f"{classifier}: no such file; 'piaa fit' writes classifiers")
     with tempfile.TemporaryDirectory(prefix="piaa-app-") as own, socket.socket() as listener:
-        session = Session(Settings(classifier, model, pretrained, device, engine), Path(own), Root.at(root))
+        session = Session(Settings(classifier, model, pretrained, device, engine, quality), Path(own), Root.at(root))
         _listen(listener, port)
         host = f"{HOST}:{listener.getsockname()[1]}".removesuffix(":80")  # as browsers write it
         key, once = secrets.token_urlsafe(24), secrets.token_urlsafe(24) if browser else ""

@@ -24,6 +24,7 @@ def check(
     model: options.Model = "embedded",
     pretrained: options.Pretrained = None,
     templates: options.Templates = "published",
+    quality: options.Quality = "standard",
     image_size: options.ImageSize = None,
     device: options.Device = "auto",
     batch_size: options.BatchSize = 0,
@@ -49,15 +50,16 @@ def check(
             front_end=front_end,
             recipe="auto",
             templates=templates,
+            quality=quality,
             image_size=options.parse_size(image_size),
             device=device,
             batch_size=batch_size,
             workers=workers,
         ).fit(read_arguments(images, list_file))
         classifier = recognizer.classifier_
-        quality = classifier.report["quality"]
+        estimate = classifier.report["quality"]
         notes |= dict.fromkeys(note for note in classifier.report["quality_notes"] if not note.startswith(BY_ESTIMATE))
-        for recipe, value in quality.get("reliability", {}).items():
+        for recipe, value in estimate.get("reliability", {}).items():
             found.append({"front_end": classifier.settings["front_end"], "recipe": recipe, **value})
     show(found, list(notes))
     if out:

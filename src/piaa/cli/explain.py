@@ -28,6 +28,7 @@ def explain(
     top: Annotated[int, typer.Option(min=1, help="Labels to show where none passes its threshold.")] = 5,
     model: options.MovedModel = None,
     pretrained: options.MovedPretrained = None,
+    quality: options.RunQuality = None,
     device: options.Device = "auto",
     engine: options.EngineName = None,
     head: options.NoHead = None,
@@ -42,7 +43,9 @@ def explain(
         raise InputError(f"{out}: the ending says how to draw; use one of {', '.join(PICTURES)}")
     if not single and out.suffix.lower() in PICTURES:
         raise InputError(f"{images}: {len(items)} images, so --out must be a folder, not the one picture {out}")
-    recognizer = load_recognizer(classifier, model=model, pretrained=pretrained, device=device, engine=engine)
+    recognizer = load_recognizer(
+        classifier, model=model, pretrained=pretrained, quality=quality, device=device, engine=engine
+    )
     if single:
         _show(_explained(recognizer, items[0], out, top))
         console.print(f"-> {out}", markup=False, highlight=False)

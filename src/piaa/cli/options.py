@@ -100,8 +100,20 @@ Quality = Annotated[
     str,
     typer.Option(
         "--quality",
-        help="fast (8 bits where installed, small input), standard or best (two sizes, four times the work).",
+        help="fast (8 bits where installed, small input), standard or best (two sizes, up to 3.5 times the work).",
     ),
+]
+RunQuality = Annotated[
+    str | None,
+    typer.Option(
+        "--quality",
+        help="fast, standard or best, where it sees images in the sizes of the fit: then only the engine changes. "
+        "Else that of the fit.",
+    ),
+]
+StoredQuality = Annotated[
+    str | None,
+    typer.Option("--quality", help="fast or standard; best sees two sizes, and stored embeddings have one."),
 ]
 Resize = Annotated[str | None, typer.Option("--resize", help="shortest, squash or pad; else the model's own.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]

@@ -32,6 +32,7 @@ def reproduce(
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="default, published (the data set's own), or any by name.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side in pixels; else as trained, as the paper.")] = None,
+    quality: options.StoredQuality = None,
     resize: options.Resize = None,
     images: Annotated[int, typer.Option(min=0, help="At most so many of each split; 0: all (scenes: 2,000).")] = 0,
     seed: options.Seed = 7,
@@ -51,12 +52,14 @@ def reproduce(
     from piaa.experiments.choose import choose_datasets, choose_specs, more_seeds
     from piaa.experiments.runner import Place
     from piaa.experiments.runner import reproduce as run
+    from piaa.setups import one_size
 
+    one_size(quality)  # before anything is drawn
     with progress_bars() as stage:
         chosen = choose_datasets(datasets.split(","), data, ROOT / "scenes", seed, images, stage)
         specs = choose_specs(experiments, chosen, rows or [], model=model, pretrained=pretrained, recipe=recipe)
         place = Place(
-            results, features, device, precision, image_size, resize, batch_size, workers, verify, engine or "eager"
+            results, features, device, precision, image_size, resize, batch_size, workers, verify, engine, quality
         )
         if plan:
             _show_plan(specs, chosen, place)

@@ -44,6 +44,7 @@ def search(
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="For images: the model; else that of the index.")] = None,
     pretrained: options.Pretrained = None,
+    quality: options.RunQuality = None,
     device: options.Device = "auto",
     engine: options.EngineName = None,
     workers: options.Workers = 2,
@@ -57,8 +58,10 @@ def search(
     from piaa.search import check_found_place, search_tags, write_found
 
     table = Path(target).suffix.lower() in TABLES and not Path(target).is_dir()
-    if table and (index or model or pretrained):
-        raise InputError(f"{target}: a table of tags is searched by its labels; --index and --model are for images")
+    if table and (index or model or pretrained or quality):
+        raise InputError(
+            f"{target}: a table of tags is searched by its labels; --index, --model and --quality are for images"
+        )
     if out:
         check_found_place(out, table)
     if gallery:
@@ -71,7 +74,7 @@ def search(
         result = search_tags(read_tags(target), query)
     else:
         place = index or _beside(target)
-        chosen = (model, pretrained, device, engine or "eager")
+        chosen = (model, pretrained, device, engine, quality)
         result = _by_text(target, query, place, chosen, workers)
         limit = NEAREST if limit is None else limit
     shown = result.best(limit)
@@ -97,7 +100,11 @@ def _shown(path: str) -> str:
 
 
 def _by_text(
-    target: str, query: str, place: Path, chosen: tuple[str | None, str | None, str, str], workers: int
+    target: str,
+    query: str,
+    place: Path,
+    chosen: tuple[str | None, str | None, str, str | None, str | None],
+    workers: int,
 ) -> Result:
     from piaa.inputs.items import iterate
     from piaa.jobs.common import ErrorLog, errors_path

@@ -80,6 +80,7 @@ def train(
     model: options.Model = "embedded",
     pretrained: options.Pretrained = None,
     front_end: options.FrontEnd = None,
+    quality: options.StoredQuality = None,
     image_size: options.ImageSize = "trained",
     resize: options.Resize = None,
     device: options.Device = "auto",
@@ -95,6 +96,7 @@ def train(
     from piaa.errors import InputError
     from piaa.experiments.features import FeatureStore
     from piaa.files import check_place, write_json
+    from piaa.setups import one_size
     from piaa.training.backbones import load_backbone, readable
     from piaa.training.class_embeddings import read_class_embeddings
     from piaa.training.data import from_dataset, from_files
@@ -107,24 +109,18 @@ def train(
     if not method or out is None:
         raise InputError("name a method and a file: piaa train --method NAME --out FILE (piaa train --list names them)")
     chosen = read_method(method)
-    if class_embeddings and not chosen.network:
-        raise InputError(f"--class-embeddings is for sst and sarb; {method} has no network that they could guide")
-    if class_embeddings and not class_embeddings.is_file():  # before hours of encoding
-        raise InputError(f"--class-embeddings {class_embeddings}: there is no such file")
     kind = check_regions(regions or (ENCODED if backbone else PATCHES))
-    if export and not backbone:
-        raise InputError("--export writes a backbone; name one with --backbone")
-    if export_int8 and not export:
-        raise InputError("--export-int8 is made from the file of --export; name both")
+    _check_files(chosen, class_embeddings, backbone, export, export_int8)
     end_to_end = EndToEnd(backbone, backbone_weights, backbone_size, export, export_int8) if backbone else None
     if end_to_end:  # before hours of encoding
         load_backbone(backbone, backbone_weights)
     for path in filter(None, (out, report, export, export_int8)):
         check_place(path)
-    seen = {
-        "front_end": front_end, "image_size": options.parse_size(image_size), "resize": resize, "precision": precision,
-    }  # fmt: skip
-    setup = _setup(classifier, (model, pretrained), seen, {"device": device, "batch_size": batch_size})
+    wanted = one_size(quality)
+    size = wanted.image_size if image_size == "trained" else options.parse_size(image_size)
+    seen = {"front_end": front_end, "image_size": size, "resize": resize, "precision": precision}
+    run = {"device": device, "batch_size": batch_size, "engine": wanted.engine}
+    setup = _setup(classifier, (model, pretrained), seen, run)
     show_weights(setup.model)
     with progress_bars() as stage:
         store = FeatureStore(features, workers)
@@ -151,6 +147,26 @@ def train(
         write_json(report, numbers)
 
 
+def _check_files(
+    method: Method, words: Path | None, backbone: str, export: Path | None, export_int8: Path | None
+) -> None:
+    """Before hours of encoding.
+
+    Raises:
+        InputError: files that do not go with the method, with each other, or are not there.
+    """
+    from piaa.errors import InputError
+
+    if words and not method.network:
+        raise InputError(f"--class-embeddings is for sst and sarb; {method.name} has no network that they could guide")
+    if words and not words.is_file():
+        raise InputError(f"--class-embeddings {words}: there is no such file")
+    if export and not backbone:
+        raise InputError("--export writes a backbone; name one with --backbone")
+    if export_int8 and not export:
+        raise InputError("--export-int8 is made from the file of --export; name both")
+
+
 def _setup(classifier: Path | None, named: tuple[str, str | None], seen: dict[str, Any], run: dict[str, Any]) -> Setup:
     """By the options, or as the classifier was learnt.
 
@@ -164,7 +180,7 @@ def _setup(classifier: Path | None, named: tuple[str, str | None], seen: dict[st
     from piaa.setups import parameters_of, setup_of
 
     if classifier is None:
-        return setup_of(named, engine="eager", **seen, **run)
+        return setup_of(named, **seen, **run)
     learnt = Classifier.load(classifier_file(classifier))
     taken = parameters_of(learnt.settings)
     if taken["views"] != "one":
@@ -174,7 +190,7 @@ def _setup(classifier: Path | None, named: tuple[str, str | None], seen: dict[st
     if (method := method_of(learnt)) is not None:
         raise InputError(f"{classifier}: of the method {method.name}; a head goes with a classifier of PIAA alone")
     weights = (learnt.settings["model"], learnt.settings["pretrained"] or None)
-    setup = setup_of(weights, engine="eager", **taken, **run)
+    setup = setup_of(weights, **taken, **run)
     learnt.check_model(setup.model.fingerprint, setup.model.embed_dim)
     return setup
 

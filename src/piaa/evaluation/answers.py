@@ -18,7 +18,7 @@ def answers_from(
 ) -> list[tuple[Question, bool]]:
     """Questions about the images that the truth names, answered by it.
 
-    The answers stand for these images: choose what is corrected by chance, not by its labels.
+    The answers stand for all tagged images: choose what is corrected by chance, not by its labels.
 
     Args:
         truth: what `piaa.evaluation.truth.read_truth` read, with the classifier's own classes.
@@ -39,7 +39,10 @@ def answers_from(
     scores = np.where(known[:, None], tags.scores, np.nan)
     place = {path: number for number, path in enumerate(tags.paths)}
     index = {name: number for number, name in enumerate(tags.classes)}
+    readable = np.isfinite(tags.scores).all(axis=1)
+    more = readable.sum() / max(1, (readable & known).sum())  # images that each corrected one stands for
     return [
-        (question, index[question.label] in truth.labels[str(keys[place[question.path]])])
+        (replace(question, weight=question.weight * more), index[question.label] in labels)
         for question in ask(replace(tags, scores=scores), thresholds, count, seed)
+        for labels in (truth.labels[str(keys[place[question.path]])],)
     ]

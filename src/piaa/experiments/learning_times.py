@@ -51,11 +51,12 @@ def _piaa(job: Job, items: Sequence[Item]) -> None:
 
 def _trained(job: Job, run: Run, items: Sequence[Item]) -> None:
     """From images to a head, or to a network; nothing is kept."""
-    from piaa.training.backbones import RANDOM, readable, train_network
+    from piaa.training.backbones import readable, train_network
     from piaa.training.loop import Place
     from piaa.training.material import material_of
     from piaa.training.regions import EncodedRegions
     from piaa.training.run import Plan, train
+    from piaa.training.scratch import RANDOM
     from piaa.training.spec import read_method
 
     plan = Plan(read_method(run.method).on(job.dataset.name), seed=job.dataset.seed or 0)

@@ -15,6 +15,7 @@ from piaa.experiments.kinds import KINDS, LINE_BY_LINE
 from piaa.experiments.results import Results, Row
 from piaa.experiments.spec import Run, Spec
 from piaa.jobs import Progress
+from piaa.setups import one_size, size_of
 from piaa.vision.front_ends import get_front_end
 from piaa.vision.models import LoadedModel, load_model
 from piaa.vision.runtimes import parse_engine
@@ -36,7 +37,8 @@ class Place:
         batch_size: images encoded together, 0 for what the memory holds; no result depends on it.
         workers: threads that decode.
         verify: compare the checksums of stored embeddings before they are used.
-        engine: what runs the encoder; see `piaa.vision.runtimes`.
+        engine: what runs the encoder; None is the quality's own, which is `eager` but for `fast`.
+        quality: `fast` or `standard` in the place of the paper's size; None is the paper's.
     """
 
     results: Path
@@ -48,7 +50,13 @@ class Place:
     batch_size: int = 0
     workers: int = 2
     verify: bool = False
-    engine: str = "eager"
+    engine: str | None = None
+    quality: str | None = None
+
+    @property
+    def runs_by(self) -> str:
+        """The engine."""
+        return self.engine or one_size(self.quality).engine
 
 
 def jobs(spec: Spec, datasets: Sequence[Dataset], place: Place, stage: Stage | None = None) -> Iterator[Job]:
@@ -102,10 +110,11 @@ def reproduce(
 
 
 def _load(run: Run, place: Place) -> LoadedModel:
-    parse_engine(place.engine).check_installed()
+    parse_engine(place.runs_by).check_installed()
     return load_model(run.model, run.pretrained or None, device=place.device, precision=place.precision)
 
 
 def _setup(model: LoadedModel, run: Run, place: Place) -> Setup:
-    preprocess = model.preprocess(place.image_size, place.resize)
-    return Setup(model, run.front_end, preprocess, place.batch_size, place.engine)
+    size = place.image_size or size_of(model, one_size(place.quality).image_size)
+    preprocess = model.preprocess(size, place.resize)
+    return Setup(model, run.front_end, preprocess, place.batch_size, place.runs_by)

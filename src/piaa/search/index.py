@@ -223,7 +223,9 @@ def _encoded(
         encoded = [encode(_filled(images, together)) for images in torch.split(batch.images, together)]
         count = len(batch.ids)
         cls = F.normalize(torch.cat([each.cls for each in encoded])[:count].float().cpu(), dim=-1)
-        pieces = pieces_of(torch.cat([each.patches for each in encoded])[:count].cpu(), encoded[0].grid, PIECES)
+        grid = encoded[0].grid
+        finest = torch.cat([each.patches[:, -grid[0] * grid[1] :] for each in encoded])[:count].cpu()
+        pieces = pieces_of(finest, grid, PIECES)
         names = [items[place][0] for place in batch.indices]
         rows = torch.tensor([stamps[name] for name in names], dtype=torch.int64)
         yield SearchIndex(names, rows, cls.half(), pieces.half(), about)

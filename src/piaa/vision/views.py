@@ -17,8 +17,9 @@ from piaa.vision.encoder import Encoded, ImageEncoder
 
 Size = tuple[int, int]
 
-VIEWS: dict[str, tuple[float, ...]] = {"one": (1.0,), "two-sizes": (1.0, 1.5)}
-"""Name to sizes in units of the image size, ascending from 1."""
+VIEWS: dict[str, tuple[float, ...]] = {"one": (1.0,), "two-near-sizes": (1.0, 1.375), "two-sizes": (1.0, 1.5)}
+"""Name to sizes in units of the image size, ascending from 1. No quality has `two-sizes` any more; older classifiers
+have."""
 
 
 @dataclass(frozen=True)
