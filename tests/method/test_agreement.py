@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from piaa.method.agreement import BOTH, CLS_MOST, IDLE, Reliabilities, by_agreement, reliabilities
+from piaa.method.agreement import by_agreement, reliabilities
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Scales
 
@@ -19,23 +19,8 @@ def test_planted_reliabilities_are_recovered(half: float, cls: float) -> None:
     found = reliabilities(*witnesses((half, half, cls)))
     assert found.cls == pytest.approx(cls, abs=0.03)
     assert found.half == pytest.approx(half, abs=0.03)
-    weights = [r / (1 - r * r) for r in (min(cls, CLS_MOST**0.5), half)]
-    share = weights[0] / (weights[0] + BOTH * weights[1])
-    assert found.cls_share == pytest.approx((share - IDLE) / (1 - 2 * IDLE), abs=0.05)
-
-
-def test_shares_near_the_ends_are_the_ends_and_the_middle_stays() -> None:
-    """0.05 is measured of a witness that adds nothing; equal weights, 1 of 2.7, become 0.36."""
-    assert Reliabilities(0.05, 0.9).cls_share == 0
-    assert Reliabilities(0.7, 0.02).cls_share == 1
-    assert Reliabilities(0.5, 0.5).cls_share == pytest.approx((1 / 2.7 - 0.05) / 0.9)
-
-
-def test_a_cls_that_seems_perfect_counts_as_one_that_is_good() -> None:
-    """Where the halves agree by chance alone r_cls^2 reaches 0.98: the patches still have their say."""
-    assert Reliabilities(0.99, 0.3).cls_share == Reliabilities(0.6**0.5, 0.3).cls_share
-    assert Reliabilities(0.99, 0.3).cls_share == pytest.approx(0.81, abs=0.005)
-    assert Reliabilities(0.99, 0.3).cls == 0.99  # the estimate itself is not changed
+    weights = [r / (1 - r * r) for r in (cls, half)]
+    assert found.cls_share == pytest.approx(weights[0] / (weights[0] + 2 * weights[1]), abs=0.05)
 
 
 def problem(cls_noise: float, images: int = 200) -> tuple[PatchClassifier, torch.Tensor, torch.Tensor]:
@@ -55,7 +40,7 @@ def problem(cls_noise: float, images: int = 200) -> tuple[PatchClassifier, torch
 
 def test_a_noisy_cls_weighs_less_than_a_clear_one() -> None:
     clear, noisy = (by_agreement(*problem(noise)) for noise in (0.1, 2.0))
-    assert 1 - clear.alpha > 10 * (1 - noisy.alpha) > 0
+    assert clear.alpha < noisy.alpha - 0.05
     assert 0 < clear.alpha < 1
 
 

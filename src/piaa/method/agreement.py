@@ -9,9 +9,6 @@ reliability of each (the triplet method of weak supervision; Fu et al. 2020):
 A witness of reliability r weighs r / (1 - r^2) on standardised scores, as in a linear discriminant of independent
 witnesses. Halves of one image share what confuses both, so `r(A, B)` is too high, most of all in the upper tail, where
 one object lies in both halves: scores are cut at `CUT` lower deviations above their median before they are correlated.
-
-A witness that adds nothing is measured as one of a small share, since scores of one image are never uncorrelated:
-shares from `IDLE` to 1 - `IDLE` are stretched to 0 to 1. `benchmarks/adaptive_choices.py` compares the settings.
 """
 
 from __future__ import annotations
@@ -28,14 +25,7 @@ from piaa.method import paa
 from piaa.method.patch_classifier import PatchClassifier
 
 CUT = 3.0
-"""Lower deviations above the median at which scores are cut; `benchmarks/agreement.py --cuts`."""
-BOTH = 1.7
-"""Weight of all patches in units of that of half of them. Both scores have one spread, so that it lies between sqrt(2),
-for halves that have nothing but presence in common, and 2, for halves that are the same."""
-IDLE = 0.05
-"""The share that is measured of a witness that adds nothing to the others."""
-CLS_MOST = 0.6
-"""Of the squared reliability of [CLS] in its share: more is measured only where two halves agree by chance alone."""
+"""Lower deviations above the median at which scores are cut; the one setting (`benchmarks/agreement.py --cuts`)."""
 PRIOR_IMAGES = 30
 """With so many images the measured weight counts as much as the recipe's own; with ten times as many, 100 times."""
 ALIKE = 0.95
@@ -58,9 +48,9 @@ class Reliabilities(NamedTuple):
 
     @property
     def cls_share(self) -> float:
-        """The part of the weights of [CLS] and all patches that is [CLS]'s, stretched by `IDLE`: 0 to 1."""
-        cls, half = (r / (1 - r * r) for r in (min(self.cls, CLS_MOST**0.5), self.half))
-        return min(max((cls / (cls + BOTH * half) - IDLE) / (1 - 2 * IDLE), 0.0), 1.0)
+        """The part of the sum of the three witnesses' weights that is [CLS]'s, 0 to 1."""
+        cls, half = (r / (1 - r * r) for r in (self.cls, self.half))
+        return cls / (cls + 2 * half)
 
 
 def reliabilities(first: Tensor, second: Tensor, cls: Tensor) -> Reliabilities:
