@@ -9,7 +9,7 @@ import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -130,10 +130,15 @@ def show_notices(summary: Any) -> None:
     if summary.failed:
         where = f": see {summary.errors_path}" if summary.errors_path else ""
         show_note(f"{summary.failed} images could not be used{where}")
-    if summary.skipped_endings:
+    show_skipped(summary.skipped_endings)
+
+
+def show_skipped(endings: Mapping[str, int]) -> None:
+    """The files that were left out because of their ending, by ending, with the package that would read them."""
+    if endings:
         from piaa.inputs.formats import skipped_text
 
-        for line in skipped_text(Counter(summary.skipped_endings)):
+        for line in skipped_text(Counter(endings)):
             show_note(line)
 
 

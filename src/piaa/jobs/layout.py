@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from piaa.errors import InputError
-from piaa.inputs.items import Item
+from piaa.inputs.item import Item, Lazy
 
 FOLDER = "folder"
 """The partition by the folder that an image lies in."""
@@ -78,6 +78,8 @@ class Watched(Item):
         """See `Item.load`."""
         facts: dict[str, Any] = self.__dict__["facts"]
         item: Item = self.__dict__["item"]
+        if isinstance(item.source, Lazy):
+            item = item.fetched()  # once
         image = item.load(ample)
         facts["width"], facts["height"] = _size(item.source, image)
         if self.__dict__["hashed"]:
@@ -100,7 +102,12 @@ def stamp_text(item: Item) -> str | None:
 
 
 def content_hash(source: Any) -> str | None:
-    """BLAKE2b of a file's bytes, 32 hexadecimal digits; None for what is no file."""
+    """BLAKE2b of a file's bytes, 32 hexadecimal digits; None for what has none, or cannot be fetched."""
+    if isinstance(source, Lazy):
+        try:
+            source = source.fetch()
+        except Exception:  # whatever a foreign library does; the run itself will say so
+            return None
     try:
         if isinstance(source, Path):
             with open(source, "rb") as stream:
