@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from piaa.cli import options
-from piaa.cli.console import console, progress_bars, show_note, show_skipped, show_weights, shows_errors
+from piaa.cli.console import HarmlessLines, console, progress_bars, show_note, show_skipped, show_weights, shows_errors
 
 if TYPE_CHECKING:
     from piaa.inputs.sources import Source
@@ -96,8 +96,12 @@ def search(
     if out:
         write_found(shown, out)
     else:
+        lines = HarmlessLines(sys.stdout)
         for one in shown.found:
-            typer.echo(json.dumps(one.to_dict(), ensure_ascii=False) if as_json else _shown(one.path))
+            if as_json:
+                lines.write(json.dumps(one.to_dict(), ensure_ascii=False) + "\n")
+            else:
+                typer.echo(_shown(one.path))
     if gallery:
         _show_gallery(shown, gallery, images, query)
     kind = "found" if table else "nearest (nearest need not mean that it is there)"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from piaa.cli import options
-from piaa.cli.console import INCOMPLETE, console, show_notices, shows_errors
+from piaa.cli.console import INCOMPLETE, HarmlessLines, console, show_notices, shows_errors
 from piaa.cli.loading import load_recognizer, with_head
 from piaa.cli.watching import Watch, watching
 from piaa.errors import InputError
@@ -146,7 +146,7 @@ def to_stdout(scorer: Any, source: Any, watch: Watch, **given: Any) -> Any:
     from piaa.jobs import tag_stream
 
     together = scorer.setup.decoded_together
-    return tag_stream(scorer, source, sys.stdout, batch_size=together, **given, **watch.options())
+    return tag_stream(scorer, source, HarmlessLines(sys.stdout), batch_size=together, **given, **watch.options())
 
 
 def check_gallery(gallery: Path) -> None:

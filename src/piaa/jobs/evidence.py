@@ -162,8 +162,11 @@ def merge_evidence(files: Sequence[EvidenceFile]) -> EvidenceFile:
             raise InputError("these shards saw different images: the input changed between them; run them again")
     check_shares([file.share for file in files])
     main = evidence_of(first.main)
-    for file in files[1:]:
-        main.merge(evidence_of(file.main))
+    try:
+        for file in files[1:]:
+            main.merge(evidence_of(file.main))
+    except ValueError as error:
+        raise InputError(f"these files do not fit together, so one of them is damaged: {error}") from error
     (last,) = [file for file in files if file.tail_items] or [first]
     covered = b"".join(file.covered for file in files)
     failed = sum(file.failed for file in files)

@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -50,6 +51,8 @@ class Layout:
             raise InputError(
                 f"--partition {self.partition}: give 'folder', or one key and value such as day=2026-01-31"
             )
+        if len(f"{key}={quote(value, safe='')}".encode()) > 250:
+            raise InputError(f"--partition {key}=...: too long for the name of a folder; give a shorter value")
         only = {"--embeddings": self.embeddings, "--partition": self.partition, "--content-hash": self.content_hash}
         asked = [name for name, given in only.items() if given]
         if asked and not folder:

@@ -68,7 +68,7 @@ def seeds(folder: Path) -> list[Seed]:
     photos = folder / "photos"
     photos.mkdir(exist_ok=True)
     for number in range(8):
-        Image.new("RGB", (2, 2), (30 * number, 9, 200)).save(photos / f"{number}.png")
+        Image.new("RGB", (2, 2), (255 - 30 * number, 9, 200)).save(photos / f"{number}.png")
     (photos / "1.png").write_bytes(b"no picture")
     _stopped(folder)
     found = []
