@@ -94,6 +94,7 @@ def tag(
     share, limit = options.usage(parse_share, shard), options.usage(parse_max_errors, max_errors)
     separator = "\t" if csv_separator == "tab" else csv_separator
     layout = Layout(all_scores, embeddings, content_hash, partition, separator, bom)
+    options.usage(lambda _: layout.check_words(), partition)
     if cluster and (share.count > 1 or update or embeddings or head or out == STDOUT):
         raise InputError("--cluster does not go with --shard, --update, --embeddings, --head and --out -")
     if gallery:

@@ -40,8 +40,8 @@ class Layout:
     separator: str = ","
     bom: bool = False
 
-    def check(self, out: Path, folder: bool) -> None:
-        """Refuse what this output cannot hold.
+    def check_words(self) -> None:
+        """Refuse values that mean nothing, whatever the output.
 
         Raises:
             InputError: in this case.
@@ -53,17 +53,24 @@ class Layout:
             )
         if len(f"{key}={quote(value, safe='')}".encode()) > 250:
             raise InputError(f"--partition {key}=...: too long for the name of a folder; give a shorter value")
+        if len(self.separator) != 1 or self.separator in '"\n\r':
+            raise InputError(f"--csv-separator {self.separator!r}: give one character, or tab")
+
+    def check(self, out: Path, folder: bool) -> None:
+        """Refuse what this output cannot hold.
+
+        Raises:
+            InputError: in this case.
+        """
+        self.check_words()
         only = {"--embeddings": self.embeddings, "--partition": self.partition, "--content-hash": self.content_hash}
         asked = [name for name, given in only.items() if given]
         if asked and not folder:
             raise InputError(
                 f"{out}: {', '.join(asked)} need a folder of Parquet parts: name an output without an ending"
             )
-        dialect = self.separator != "," or self.bom
-        if dialect and out.suffix.lower() != ".csv":
+        if (self.separator != "," or self.bom) and out.suffix.lower() != ".csv":
             raise InputError(f"{out}: --csv-separator and --bom are of .csv")
-        if len(self.separator) != 1 or self.separator in '"\n\r':
-            raise InputError(f"--csv-separator {self.separator!r}: give one character, or tab")
 
     def of_rows(self) -> dict[str, Any]:
         """What decides the columns: plain values that must be equal where parts come together."""

@@ -138,6 +138,23 @@ def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
+def versions() -> dict[str, str]:
+    """Of what tags depend on, and of what wrote them."""
+    import platform
+
+    import PIL
+    import pyarrow
+    import torch
+
+    return {
+        "piaa": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "pillow": PIL.__version__,
+        "pyarrow": pyarrow.__version__,
+    }
+
+
 def make_manifest(about: dict[str, Any], parts: Sequence[dict[str, Any]], **values: Any) -> dict[str, Any]:
     """A manifest; `values` are what the run adds: its id, layout, shard, generation."""
     counts = {name: sum(part[name] for part in parts) for name in _COUNTS}
@@ -145,6 +162,7 @@ def make_manifest(about: dict[str, Any], parts: Sequence[dict[str, Any]], **valu
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "created": now(),
+        "versions": versions(),
         **values,
         "about": about,
         "counts": {**counts, "tagged": counts["rows"] - counts["failed"] - counts["gone"]},
