@@ -102,7 +102,9 @@ def _alone(name: str, settings: Settings, open_place: Callable[[str, Settings], 
         found = None if source is None else next(source.items(), None)
     except InputError as error:
         return failed(name, str(error).removeprefix(f"{printable(name)}: "))
-    return failed(name, "no such image") if found is None or found.id != printable(name) else found
+    if found is None or found.id != printable(name):
+        return failed(name, "no such file (moved or removed?)")
+    return found
 
 
 def _holds(holder: str, name: str) -> bool:
