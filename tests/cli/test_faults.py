@@ -131,10 +131,10 @@ def test_explain_draws_each_image_of_a_folder(world: Path, tmp_path: Path) -> No
     (tmp_path / "in" / "broken.jpg").write_bytes(b"no picture")
     explain = ("explain", tmp_path / "in", "--classifier", world / "c.piaa", "--out")
     assert "so --out must be a folder" in one_line(inside(*explain, tmp_path / "heat.png", code=1))
-    output = inside(*explain, tmp_path / "heat")
+    output = inside(*explain, tmp_path / "heat", code=3)
     assert "explained 3 images" in output and "not read: " in output
     names = sorted(path.name for path in (tmp_path / "heat").glob("*.png"))
-    assert names == ["1-0.png", "2-1.png", "3-2.png"]
+    assert names == ["0001-0.png", "0002-1.png", "0003-2.png"]
     with Image.open(tmp_path / "heat" / names[0]) as sheet:
         assert sheet.width > 600
     inside("explain", tmp_path / "in" / "1.png", "--classifier", world / "c.piaa", "--out", tmp_path / "one.jpg")

@@ -79,10 +79,13 @@ def test_a_stream_and_command_lines_that_cannot_be_understood(world: Path, tmp_p
     assert "a stream" in inside(*tag, "-", "--resume", code=1)
     inside(*tag, tmp_path / "t.csv", "--shard", "3/2", code=2)
     inside(*tag, tmp_path / "t.csv", "--max-errors", "many", code=2)
+    inside(*tag, tmp_path / "t.csv", "--csv-separator", ";;", code=2)
+    inside(*tag, tmp_path / "tags", "--partition", "day", code=2)
     inside(*tag, tmp_path / "t.csv", "--shard", "1/2", code=1)
 
 
-def test_sigterm_keeps_the_work_and_ends_with_143(world: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_keeps_the_work_and_is_in_the_exit_code(number: signal.Signals, world: Path, tmp_path: Path) -> None:
     out = tmp_path / "t.jsonl"
     tag = [sys.executable, "-m", "piaa", "tag", str(world / "in"), "--classifier", str(world / "c.piaa"), "--out", out]
     options = ["--batch-size", "1", "--save-every", "1", "--workers", "1"]
@@ -90,10 +93,10 @@ def test_sigterm_keeps_the_work_and_ends_with_143(world: Path, tmp_path: Path) -
     deadline = time.monotonic() + 120
     while not (tmp_path / "t.jsonl.partial" / "shard-00000.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.005)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, said = process.communicate(timeout=120)
-    assert process.returncode == 143, said
-    assert "stopped by SIGTERM after" in said and "--resume goes on" in " ".join(said.split())
+    assert process.returncode == 128 + number, said
+    assert f"stopped by {number.name} after" in said and "--resume goes on" in " ".join(said.split())
     assert not out.exists() and not list(tmp_path.glob("*.lock"))
     inside("tag", world / "in", "--classifier", world / "c.piaa", "--out", out, "--resume", code=3)
     assert len(out.read_text().splitlines()) == 20

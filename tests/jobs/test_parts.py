@@ -58,6 +58,7 @@ def test_parts_hold_what_a_file_holds_and_more(tmp_path: Path) -> None:
     found = manifest(tmp_path / "tags")
     assert [part["path"] for part in found["parts"]] == [f"part-000-{number:05d}.parquet" for number in range(3)]
     assert found["counts"] == {"rows": 40, "failed": 1, "gone": 0, "tagged": 39}
+    assert found["versions"]["torch"] == torch.__version__ and found["versions"].keys() > {"piaa", "python", "pillow"}
     for part in found["parts"]:
         assert hashlib.sha256((tmp_path / "tags" / part["path"]).read_bytes()).hexdigest() == part["sha256"]
     listed = rows(tmp_path / "tags")

@@ -7,16 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from piaa.cli import options
-from piaa.cli.console import console, shows_errors
+from piaa.cli.console import console, show_skipped, shows_errors
 
 ALL = "all"
 
 
 @shows_errors
 def check(
-    images: options.Images,
     labels: options.LabelFile,
+    images: options.Images = None,
     list_file: options.ListFile = None,
+    frames: options.Frames = 0,
+    max_pixels: options.MaxPixels = None,
     front_ends: Annotated[
         list[str] | None,
         typer.Option("--front-end", help="clip, sclip, itaclip or sc-clip, repeatable, or all; else the model's own."),
@@ -32,7 +34,7 @@ def check(
     out: options.JsonOut = None,
 ) -> None:
     """Estimate, without labels, which recipe and front-end suit these images and words best."""
-    from piaa.files import write_json
+    from piaa.files import check_place, write_json
     from piaa.inputs.sources import read_arguments
     from piaa.method.reliability import BY_ESTIMATE
     from piaa.recognizer import Recognizer
@@ -40,6 +42,10 @@ def check(
     from piaa.vocabulary.labels import read_labels
 
     chosen: list[Any] = list(FRONT_ENDS) if front_ends == [ALL] else front_ends or [None]
+    if out:
+        check_place(out)
+    source = read_arguments(images, list_file, max_pixels=max_pixels, frames=frames)
+    given: Any = list(source) if len(chosen) > 1 and "-" in (images or ()) else source  # what can be read but once
     found: list[dict[str, Any]] = []
     notes: dict[str, None] = {}
     for front_end in chosen:
@@ -55,12 +61,13 @@ def check(
             device=device,
             batch_size=batch_size,
             workers=workers,
-        ).fit(read_arguments(images, list_file))
+        ).fit(given)
         classifier = recognizer.classifier_
         estimate = classifier.report["quality"]
         notes |= dict.fromkeys(note for note in classifier.report["quality_notes"] if not note.startswith(BY_ESTIMATE))
         for recipe, value in estimate.get("reliability", {}).items():
             found.append({"front_end": classifier.settings["front_end"], "recipe": recipe, **value})
+    show_skipped(source.skipped)
     show(found, list(notes))
     if out:
         write_json(out, {"found": found, "notes": list(notes)})

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -38,12 +39,36 @@ class HarmlessConsole(Console):
             yield segment if segment.control else segment._replace(text=visible(segment.text))
 
 
+class HarmlessLines:
+    """A stream for JSON lines that command no terminal and fit its encoding: such characters become `\\uNNNN`.
+
+    Args:
+        stream: where the lines go.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        unicode = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") in ("utf8", "utf16", "utf32")
+        self._escaped = _COMMANDS_IN_JSON if unicode else _NO_ASCII
+
+    def write(self, text: str) -> int:
+        """Write JSON; its values stay the same."""
+        return self._stream.write(self._escaped.sub(lambda found: json.dumps(found[0])[1:-1], text))
+
+    def flush(self) -> None:
+        """Bring it on its way."""
+        self._stream.flush()
+
+
 def visible(text: str) -> str:
     """Control characters, marks that turn the direction of writing and halves of surrogate pairs as `\\xNN`."""
     return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 _COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_COMMANDS_IN_JSON = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")  # JSON escapes the others
+_NO_ASCII = re.compile("[^\x00-\x7e]")
 
 
 def _output() -> Console:
@@ -130,10 +155,15 @@ def show_notices(summary: Any) -> None:
     if summary.failed:
         where = f": see {summary.errors_path}" if summary.errors_path else ""
         show_note(f"{summary.failed} images could not be used{where}")
-    if summary.skipped_endings:
+    show_skipped(summary.skipped_endings)
+
+
+def show_skipped(endings: Mapping[str, int]) -> None:
+    """The files that were left out because of their ending, by ending, with the package that would read them."""
+    if endings:
         from piaa.inputs.formats import skipped_text
 
-        for line in skipped_text(Counter(summary.skipped_endings)):
+        for line in skipped_text(Counter(endings)):
             show_note(line)
 
 

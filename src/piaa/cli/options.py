@@ -44,7 +44,7 @@ LabelFile = Annotated[
 ]
 TruthFile = Annotated[
     Path,
-    typer.Option("--truth", help="CSV (path,labels) or JSON lines with the true labels.", show_default=False),
+    typer.Option("--truth", help="CSV (path,labels), JSON lines or Parquet with the true labels.", show_default=False),
 ]
 Model = Annotated[
     str,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from piaa.cli import options
-from piaa.cli.console import console, progress_bars, show_note, show_weights, shows_errors
+from piaa.cli.console import HarmlessLines, console, progress_bars, show_note, show_skipped, show_weights, shows_errors
 
 if TYPE_CHECKING:
+    from piaa.inputs.sources import Source
     from piaa.search.found import Result
     from piaa.search.index import Progress
 
@@ -23,7 +24,16 @@ NEAREST = 20
 
 @shows_errors
 def search(
-    target: Annotated[str, typer.Argument(help="A table that 'piaa tag' wrote, or a folder (nested) of images.")],
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TABLE|IMAGES",
+            help="A table that 'piaa tag' wrote, or images: folders (nested), files, globs, tars or URLs, any mix; '-' "
+            "for paths on standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
     query: Annotated[
         str,
         typer.Argument(help="Of a table: labels with and, or, not, (), and 'umbrella > 0.8'. Of images: any words."),
@@ -48,6 +58,9 @@ def search(
     device: options.Device = "auto",
     engine: options.EngineName = None,
     workers: options.Workers = 2,
+    list_file: options.ListFile = None,
+    frames: options.Frames = 0,
+    max_pixels: options.MaxPixels = None,
 ) -> None:
     """Find images: by the labels in a table of tags, or by free text in the images themselves.
 
@@ -55,15 +68,17 @@ def search(
     encoded.
     """
     from piaa.errors import InputError
+    from piaa.inputs.sources import read_arguments
     from piaa.search import check_found_place, search_tags, write_found
 
-    table = Path(target).suffix.lower() in TABLES and not Path(target).is_dir()
+    given = targets or []
+    table = given[0] if len(given) == 1 and list_file is None and _is_table(Path(given[0])) else None
     if table and (index or model or pretrained or quality):
         raise InputError(
-            f"{target}: a table of tags is searched by its labels; --index, --model and --quality are for images"
+            f"{table}: a table of tags is searched by its labels; --index, --model and --quality are for images"
         )
     if out:
-        check_found_place(out, table)
+        check_found_place(out, table is not None)
     if gallery:
         from piaa.cli.tag import check_gallery
 
@@ -71,18 +86,25 @@ def search(
     if table:
         from piaa.exchange import read_tags
 
-        result = search_tags(read_tags(target), query)
+        result = search_tags(read_tags(table), query)
     else:
-        place = index or _beside(target)
+        source = read_arguments(given, list_file, max_pixels=max_pixels, frames=frames)
+        folder = Path(given[0]) if len(given) == 1 and list_file is None and Path(given[0]).is_dir() else None
+        place = index or _beside(folder)
         chosen = (model, pretrained, device, engine, quality)
-        result = _by_text(target, query, place, chosen, workers)
+        result = _by_text(source, folder, query, place, chosen, workers)
+        show_skipped(source.skipped)
         limit = NEAREST if limit is None else limit
     shown = result.best(limit)
     if out:
         write_found(shown, out)
     else:
+        lines = HarmlessLines(sys.stdout)
         for one in shown.found:
-            typer.echo(json.dumps(one.to_dict(), ensure_ascii=False) if as_json else _shown(one.path))
+            if as_json:
+                lines.write(json.dumps(one.to_dict(), ensure_ascii=False) + "\n")
+            else:
+                typer.echo(_shown(one.path))
     if gallery:
         _show_gallery(shown, gallery, images, query)
     kind = "found" if table else "nearest (nearest need not mean that it is there)"
@@ -90,6 +112,13 @@ def search(
     console.print(
         f"{len(shown.found)} of {result.total} images {kind}{where}", markup=False, highlight=False, soft_wrap=True
     )
+
+
+def _is_table(path: Path) -> bool:
+    """Whether it is a table of tags, or a folder of parts, and not images."""
+    from piaa.jobs.manifest import MANIFEST
+
+    return (path / MANIFEST).is_file() or (path.suffix.lower() in TABLES and not path.is_dir())
 
 
 def _shown(path: str) -> str:
@@ -100,13 +129,14 @@ def _shown(path: str) -> str:
 
 
 def _by_text(
-    target: str,
+    source: Source,
+    folder: Path | None,
     query: str,
     place: Path,
     chosen: tuple[str | None, str | None, str, str | None, str | None],
     workers: int,
 ) -> Result:
-    from piaa.inputs.items import iterate
+    """The nearest images; `folder` is what their names count from, where they are those of one folder."""
     from piaa.jobs.common import ErrorLog, errors_path
     from piaa.search.index import SearchIndex, update_index
     from piaa.search.rank import rank
@@ -119,8 +149,7 @@ def _by_text(
     for note in check_words(setup.model, query):
         show_note(note)
     text = text_of(setup.model, query)
-    folder = Path(target) if Path(target).is_dir() else None
-    items = [(_name(item.id, folder), item) for item in iterate(target)]
+    items = [(_name(item.id, folder), item) for item in source]
     log = ErrorLog(errors_path(place))
     with progress_bars() as stage:
         updated = update_index(
@@ -159,18 +188,18 @@ def _name(path: str, folder: Path | None) -> str:
     return path if folder is None else path.removeprefix(printable(folder)).lstrip("/\\") or path
 
 
-def _beside(target: str) -> Path:
+def _beside(images: Path | None) -> Path:
     """`photos.search.safetensors` beside `photos`.
 
     Raises:
-        InputError: the images are no folder, so nothing is beside it.
+        InputError: the images are not those of one folder, so nothing is beside it.
     """
     from piaa.errors import InputError
     from piaa.files import check_place
 
-    if not Path(target).is_dir():
-        raise InputError(f"{target}: not a folder; say where the index of these images is kept: --index FILE")
-    folder = Path(target).absolute()
+    if images is None:
+        raise InputError("these images are not one folder; say where their index is kept: --index FILE")
+    folder = images.absolute()
     place = folder.with_name(f"{folder.name or 'images'}.search.safetensors")
     if not place.exists():
         try:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from piaa.cli import options
-from piaa.cli.console import INCOMPLETE, console, show_notices, shows_errors
+from piaa.cli.console import INCOMPLETE, HarmlessLines, console, show_notices, shows_errors
 from piaa.cli.loading import load_recognizer, with_head
 from piaa.cli.watching import Watch, watching
 from piaa.errors import InputError
@@ -93,6 +93,7 @@ def tag(
     share, limit = options.usage(parse_share, shard), options.usage(parse_max_errors, max_errors)
     separator = "\t" if csv_separator == "tab" else csv_separator
     layout = Layout(all_scores, embeddings, content_hash, partition, separator, bom)
+    options.usage(lambda _: layout.check_words(), partition)
     if cluster and (share.count > 1 or update or embeddings or head or out == STDOUT):
         raise InputError("--cluster does not go with --shard, --update, --embeddings, --head and --out -")
     if gallery:
@@ -146,7 +147,7 @@ def to_stdout(scorer: Any, source: Any, watch: Watch, **given: Any) -> Any:
     from piaa.jobs import tag_stream
 
     together = scorer.setup.decoded_together
-    return tag_stream(scorer, source, sys.stdout, batch_size=together, **given, **watch.options())
+    return tag_stream(scorer, source, HarmlessLines(sys.stdout), batch_size=together, **given, **watch.options())
 
 
 def check_gallery(gallery: Path) -> None:

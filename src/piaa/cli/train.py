@@ -23,13 +23,20 @@ MIXED = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
 def train(
     method: Annotated[str, typer.Option(help="A name of --list, such as cdul; there is no default.")] = "",
     out: Annotated[Path | None, typer.Option(help="The file of the trained head to write.")] = None,
-    images: Annotated[str | None, typer.Option(help="Folder, file or glob of training images.")] = None,
+    images: Annotated[
+        list[str] | None, typer.Option(help="Training images: a folder, file, glob, tar or URL; repeatable.")
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help="Class names, one a line; with --images.")] = None,
     truth: Annotated[Path | None, typer.Option(help="True labels of the training images; 'none' needs none.")] = None,
-    test_images: Annotated[str | None, typer.Option(help="Folder, file or glob of test images.")] = None,
+    test_images: Annotated[list[str] | None, typer.Option(help="Test images, likewise.")] = None,
     test_truth: Annotated[
         Path | None, typer.Option(help="True labels of the test images; no training sees them.")
     ] = None,
+    images_list: Annotated[
+        str | None, typer.Option(help="A list of training images: .txt, .csv, .jsonl or .parquet.")
+    ] = None,
+    test_images_list: Annotated[str | None, typer.Option(help="A list of test images.")] = None,
+    max_pixels: options.MaxPixels = None,
     dataset: Annotated[
         str | None, typer.Option(help="In place of all these: scenes, VOC07, VOC12, COCO or NUS.")
     ] = None,
@@ -96,6 +103,7 @@ def train(
     from piaa.errors import InputError
     from piaa.experiments.features import FeatureStore
     from piaa.files import check_place, write_json
+    from piaa.inputs.sources import read_arguments
     from piaa.setups import one_size
     from piaa.training.backbones import load_backbone, readable
     from piaa.training.class_embeddings import read_class_embeddings
@@ -127,7 +135,11 @@ def train(
         if dataset:
             found = from_dataset(_open(dataset, data, seed, limit, stage), setup, store, stage)
         else:
-            found = from_files(images, labels, truth, (test_images, test_truth), setup, store, stage)
+            sources = [
+                read_arguments(places, listed, max_pixels=max_pixels) if places or listed else None
+                for places, listed in ((images, images_list), (test_images, test_images_list))
+            ]
+            found = from_files(sources[0], labels, truth, (sources[1], test_truth), setup, store, stage)
         for note in found.notes:
             show_note(note)
         plan = Plan(

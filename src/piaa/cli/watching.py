@@ -90,7 +90,7 @@ def watching(name: str, job: str, out: Path, log_json: bool, metrics_file: Path 
     listeners: list[Listener] = []
     if log_json:
         console.console.quiet = True
-        listeners.append(json_lines(sys.stderr))
+        listeners.append(json_lines(console.HarmlessLines(sys.stderr)))
     if metrics_file:
         listeners.append(MetricsFile(metrics_file))
     columns = (

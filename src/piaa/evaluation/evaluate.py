@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,7 +18,7 @@ from piaa.errors import ImageError, InputError
 from piaa.evaluation import metrics
 from piaa.evaluation.summary import summarise
 from piaa.evaluation.truth import Truth
-from piaa.inputs.items import batches, iterate
+from piaa.inputs.items import Item, Source, batches, open_source
 from piaa.jobs import Progress
 from piaa.method import paa
 from piaa.methods import AnyScorer, MethodScorer
@@ -27,7 +27,7 @@ from piaa.vision.encoder import Encoded
 CLS_SCALE, TEXT_SCALE = 80.0, 60.0  # of the published baselines' softmaxes: [CLS], text patches
 NONE_NAMED = (
     "the truth file names none of the images found, or none that can be read; its paths are taken from its own folder, "
-    "or from the folder of images"
+    "or from the folder, URL or tar of the images"
 )
 METHODS = ("cls", "text_patch", "text_scaled", "paa", "pvcl", "piaa")
 METHOD_NAMES = {
@@ -85,6 +85,7 @@ class Evaluation:
         unmatched: images that the truth file does not name.
         keys: n names of the images in the truth file, which do not depend on where the files are.
         main: the method that the classifier is of: `piaa`, the one method of `scores`, or as of `ManyScores`.
+        absent: images of the truth file that were not among those given.
     """
 
     ids: list[str]
@@ -98,6 +99,7 @@ class Evaluation:
 
     keys: list[str] = field(default_factory=list)
     main: str = PIAA
+    absent: list[str] = field(default_factory=list)
 
     def summary(self, *, rule: str = "torchmetrics", resamples: int | None = None, seed: int = 0) -> dict[str, Any]:
         """Every number, in percent: see `piaa.evaluation.summary.summarise`."""
@@ -141,13 +143,37 @@ def method_scores(classifier: Classifier, encoded: Encoded) -> dict[str, Tensor]
     }
 
 
-def _key(truth: Truth, image: str, inputs: Any) -> str | None:
-    """The image in the truth file: its paths count from the file's own folder, or from the folder of images."""
-    key = truth.find(image)
-    if key is None and isinstance(inputs, str | os.PathLike):
-        relative = os.path.relpath(image, inputs).replace(os.sep, "/")
-        key = relative if relative in truth.labels else None
-    return key
+@dataclass
+class _Named:
+    """The images that a truth file names, out of all that come.
+
+    Attributes:
+        truth: the file.
+        source: of the images.
+        keys: of those drawn so far, in the truth file; None for what only says why there is no image.
+        unmatched: images that the truth file does not name.
+    """
+
+    truth: Truth
+    source: Source
+    keys: list[str | None] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)
+
+    def items(self) -> Iterator[Item]:
+        """Those that are named, and what says why there is no image; nothing else is decoded."""
+        for item in self.source:
+            key = self.truth.match(item.id, self.source.below(item.id))
+            if key is None and not isinstance(item.source, ImageError):
+                self.unmatched.append(item.id)
+                continue
+            self.keys.append(key)
+            yield item
+
+    @property
+    def absent(self) -> list[str]:
+        """Images of the truth file that did not come."""
+        came = set(self.keys)
+        return [key for key in self.truth.labels if key not in came]
 
 
 def _main(scorer: AnyScorer | ManyScores) -> str:
@@ -185,49 +211,45 @@ def evaluate(
 
     Args:
         scorer: of a classifier, or PIAA's with a head (`ManyScores`).
-        inputs: images.
-        truth: their labels.
-        batch_size: images at a time.
+        inputs: see `piaa.inputs.items.iterate`. Images that the truth file does not name are not opened.
+        truth: which labels they have; `Truth.match` says how an image is found in it.
+        batch_size: images that go through the model together.
         workers: threads that decode.
-        progress: called with the images done.
+        progress: called with the images so far and how many the truth file names.
 
     Raises:
-        InputError: when there are no images, or the truth names none of them.
+        InputError: when there are no images, the truth names none of them, or it is not clear which.
     """
-    items = list(iterate(inputs))
-    if all(_key(truth, item.id, inputs) is None for item in items):  # before the work, not after it
-        raise InputError(NONE_NAMED)
-    failed: list[tuple[str, str]] = []
+    named, failed = _Named(truth, open_source(inputs)), list[tuple[str, str]]()
 
     def report(error: ImageError) -> None:
         failed.append((error.path, error.reason))
 
     ids: list[str] = []
+    known: list[str] = []
     parts: dict[str, list[Tensor]] = {}
-    for batch in batches(items, scorer.preprocess, batch_size, workers, report):
+    for batch in batches(named.items(), scorer.preprocess, batch_size, workers, report):
         ids.extend(batch.ids)
+        known.extend(key for key in (named.keys[index] for index in batch.indices) if key is not None)
         for name, values in _seen(scorer, batch.images).items():
             parts.setdefault(name, []).append(values)
         if progress:
-            progress(batch.indices[-1] + 1, len(items))
-    keys = [_key(truth, name, inputs) for name in ids]
-    found = [number for number, key in enumerate(keys) if key is not None]
-    known = [key for key in keys if key is not None]
-    if not found:
+            progress(batch.indices[-1] + 1, len(truth.labels))
+    if not known:
         raise InputError(NONE_NAMED)
     main = _main(scorer)
-    kept = _scores(scorer, {name: torch.cat(part)[found] for name, part in parts.items()})
+    kept = _scores(scorer, {name: torch.cat(part) for name, part in parts.items()})
     calibrated, decided = scorer.decide(kept[main])
-    named = set(found)
     return Evaluation(
-        [ids[i] for i in found],
+        ids,
         torch.from_numpy(truth.targets(known)),
         torch.from_numpy(truth.size_matrix(known)),
         kept,
         torch.from_numpy(calibrated),
         torch.from_numpy(np.asarray(decided)),
         failed,
-        [name for number, name in enumerate(ids) if number not in named],
+        named.unmatched,
         known,
         main,
+        named.absent,
     )

@@ -3,6 +3,7 @@
     .csv      path,labels[,sizes]       `labels` separated by `;`, `sizes` a JSON object {label: 0..1}
               path,CLASS,CLASS,...      0 or 1 for each class
     .jsonl    {"path": ..., "labels": [...], "sizes": {label: 0..1}}
+    .parquet  columns path (text) and labels (list of text, or text as in .csv); sizes (JSON text) may be there
 
 A size is that of the largest object of the label, relative to the image: its longer side over the image's, 0 to 1.
 """
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from piaa.errors import LabelError
+from piaa.errors import InputError, LabelError
 from piaa.files import csv_line, is_storable, parse_json, whole_file
 
 SEPARATOR = ";"
@@ -46,6 +47,7 @@ class Truth:
     folder: Path = field(default_factory=Path)
     missing: list[str] = field(default_factory=list)
     areas: dict[str, dict[int, list[float]]] = field(default_factory=dict)
+    _shortened: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def find(self, path: str | os.PathLike[str]) -> str | None:
         """The key in `labels` of an image given by its path in any form, or None where nothing is known of it."""
@@ -54,6 +56,27 @@ class Truth:
             object.__setattr__(self, "_resolved", keys)
         known: dict[str, str] = self._resolved  # type: ignore[attr-defined]
         return known.get(os.path.realpath(path))
+
+    def match(self, name: str, short: Iterable[str] = ()) -> str | None:
+        """The key in `labels` of an image of a run, or None where nothing is known of it.
+
+        Args:
+            name: its id: a path, a URL, `FILE.tar!MEMBER`. A key that is the same, or is the same file, fits.
+            short: what it is called below the folder, URL or tar that it comes from; else such a key fits.
+
+        Raises:
+            InputError: two images of the run have that short name, so the key could be either.
+        """
+        key = name if name in self.labels else self.find(name)
+        if key is not None:
+            return key
+        key = next((each for each in short if each in self.labels), None)
+        if key is None:
+            return None
+        first = self._shortened.setdefault(key, name)
+        if first != name:
+            raise InputError(f"the truth file's {key!r} may be {first} or {name}: write the whole path there")
+        return key
 
     def targets(self, paths: Sequence[str]) -> NDArray[np.int64]:
         """N x C of 0 and 1 for N keys of `labels`.
@@ -95,7 +118,7 @@ def read_truth(path: str | os.PathLike[str], label_names: Sequence[str]) -> Trut
     """Read a truth file (layouts above), UTF-8 with or without a byte order mark.
 
     Args:
-        path: ending in .csv or .jsonl.
+        path: ending in .csv, .jsonl or .parquet.
         label_names: C classes of the classifier; every label of the file must be one of them. In a file with
             a column for each class, classes without a column count as absent everywhere.
 
@@ -104,20 +127,11 @@ def read_truth(path: str | os.PathLike[str], label_names: Sequence[str]) -> Trut
             a label that the image has not, a value that is not 0 or 1, a broken line, no image at all.
     """
     path = Path(path)
-    readers = {".csv": _csv_entries, ".jsonl": _jsonl_entries}
-    if path.suffix.lower() not in readers:
-        raise LabelError(f"{path}: a truth file ends in .csv or .jsonl")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise LabelError(f"{path}: cannot read the truth file: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise LabelError(f"{path}: not UTF-8 text; save the file as UTF-8") from error
     index = {name: number for number, name in enumerate(label_names)}
     labels: dict[str, frozenset[int]] = {}
     sizes: dict[str, dict[int, float]] = {}
     places: dict[str, str] = {}
-    for entry in readers[path.suffix.lower()](path, text, index):
+    for entry in _entries(path, index):
         normal = os.path.normpath(entry.path)
         if normal in places:
             raise LabelError(f"{entry.place}: {entry.path!r} is listed twice; first at {places[normal]}")
@@ -154,6 +168,40 @@ def write_truth(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]])
             stream.write(csv_line([row["path"], SEPARATOR.join(names), sizes]))
 
 
+def _entries(path: Path, index: Mapping[str, int]) -> Iterator[_Entry]:
+    if path.suffix.lower() not in (".csv", ".jsonl", ".parquet"):
+        raise LabelError(f"{path}: a truth file ends in .csv, .jsonl or .parquet")
+    try:
+        data = path.read_bytes()
+        if path.suffix.lower() == ".parquet":
+            return _parquet_entries(path, data)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise LabelError(f"{path}: cannot read the truth file: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{path}: not UTF-8 text; save the file as UTF-8") from error
+    return _csv_entries(path, text, index) if path.suffix.lower() == ".csv" else _jsonl_entries(path, text)
+
+
+def _parquet_entries(path: Path, data: bytes) -> Iterator[_Entry]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(io.BytesIO(data))
+        missing = [name for name in ("path", "labels") if name not in table.column_names]
+        if missing:
+            raise LabelError(f"{path}: no column is called {missing[0]}; a truth table has path and labels")
+        names = [name for name in ("path", "labels", "sizes") if name in table.column_names]
+        rows = table.select(names).to_pylist()
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise LabelError(f"{path}: no Parquet table that can be read: {error}") from error
+    for number, row in enumerate(rows):
+        place, labels, sizes = f"{path}, row {number}", row["labels"], row.get("sizes")
+        given = _listed(labels) if isinstance(labels, str) else labels or []
+        yield _entry(place, row["path"], given, _json(place, sizes or "{}") if isinstance(sizes, str) else sizes or {})
+
+
 def _csv_entries(path: Path, text: str, index: Mapping[str, int]) -> Iterator[_Entry]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -181,7 +229,7 @@ def _csv_entries(path: Path, text: str, index: Mapping[str, int]) -> Iterator[_E
         raise LabelError(f"{path}, line {reader.line_num}: not readable as CSV: {error}") from error
 
 
-def _jsonl_entries(path: Path, text: str, index: Mapping[str, int]) -> Iterator[_Entry]:
+def _jsonl_entries(path: Path, text: str) -> Iterator[_Entry]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue

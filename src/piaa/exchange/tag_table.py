@@ -80,7 +80,7 @@ def read_tags(path: str | os.PathLike[str]) -> TagTable:
         raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8 text, so not a table that 'piaa tag' wrote") from error
-    except (ValueError, KeyError, TypeError, csv.Error, pa.ArrowException) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, csv.Error, pa.ArrowException) as error:
         raise InputError(f"{file}: not a table that 'piaa tag' wrote: {error}") from error
     return TagTable(rows, named or _classes_of(rows, about), about, file)
 

@@ -77,6 +77,14 @@ class Item:
             return self.source.stamp()
         return stamp_of(self.source) if isinstance(self.source, Path) else None
 
+    def fetched(self) -> Item:
+        """The same with what its `Lazy` source gives, so that it is fetched once for several uses.
+
+        Raises:
+            ImageError: it cannot be fetched.
+        """
+        return Item(self.id, self._fetched(), max_pixels=self.max_pixels)
+
     def _fetched(self) -> Any:
         if not isinstance(self.source, Lazy):
             return self.source

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 from piaa.errors import InputError
 from piaa.files import check_place, whole_file
@@ -28,7 +28,19 @@ _METRICS = {
 _STATES = {"finished": 1, "stopped": 2, "failed": 3}
 
 
-def json_lines(stream: TextIO) -> Listener:
+class Lines(Protocol):
+    """What lines are written to: a text stream, or what stands before one."""
+
+    def write(self, text: str, /) -> int:
+        """Write text."""
+        ...
+
+    def flush(self) -> None:
+        """Bring it on its way."""
+        ...
+
+
+def json_lines(stream: Lines) -> Listener:
     """Writes each event as a line, with the time in UTC."""
 
     def listen(event: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,8 +22,9 @@ from torch import Tensor
 
 from piaa.engine import Learner
 from piaa.errors import InputError
-from piaa.files import whole_file
+from piaa.files import parse_json, whole_file
 from piaa.inputs.items import Batch, Item
+from piaa.inputs.sources import named_items
 from piaa.method.evidence import Evidence
 from piaa.method.recipes import AUTO
 
@@ -97,28 +99,45 @@ def read_evidence(path: Path) -> EvidenceFile:
     """
     try:
         with safe_open(path, framework="pt") as opened:
-            values = json.loads((opened.metadata() or {})["piaa"])
+            values = parse_json((opened.metadata() or {})["piaa"])
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         if values["format"] != FORMAT:
             raise ValueError("something else")
         if values["format_version"] > FORMAT_VERSION:
             raise InputError(f"{path}: written by a newer piaa; upgrade")
+        _check(values)
         tail = _under("tail", tensors)
         file = EvidenceFile(
             values["about"],
             values["share"],
             values["listed"],
-            int(values["index"]),
+            values["index"],
             _under("main", tensors),
             tail or None,
             [(name, mark) for name, mark in values["tail"]],
             tensors["covered"].numpy().tobytes(),
-            int(values["failed"]),
+            values["failed"],
         )
-        evidence_of(file.main)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        for state in (file.main, *([tail] if tail else [])):
+            if int(state["bank.shape"][0]) != len(values["about"]["labels"]):
+                raise ValueError("not as many classes as labels")
+            evidence_of(state)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
         raise InputError(f"{path}: no evidence that 'piaa fit --keep-evidence' wrote, or damaged: {error}") from error
     return file
+
+
+def _check(values: dict[str, Any]) -> None:
+    """Refuse metadata of other kinds than were written.
+
+    Raises:
+        ValueError: in this case.
+    """
+    kinds = {"about": dict, "share": str, "listed": str, "index": int, "tail": list, "failed": int}
+    wrong = [name for name, kind in kinds.items() if type(values.get(name)) is not kind]
+    texts = not wrong and all(isinstance(text, str) for pair in values["tail"] for text in pair)
+    if wrong or not texts or not {"fingerprint", "labels", "settings"} <= values["about"].keys():
+        raise ValueError(f"wrong or missing: {(wrong or ['tail or about'])[0]}")
 
 
 def evidence_of(state: dict[str, Tensor]) -> Evidence:
@@ -143,8 +162,11 @@ def merge_evidence(files: Sequence[EvidenceFile]) -> EvidenceFile:
             raise InputError("these shards saw different images: the input changed between them; run them again")
     check_shares([file.share for file in files])
     main = evidence_of(first.main)
-    for file in files[1:]:
-        main.merge(evidence_of(file.main))
+    try:
+        for file in files[1:]:
+            main.merge(evidence_of(file.main))
+    except ValueError as error:
+        raise InputError(f"these files do not fit together, so one of them is damaged: {error}") from error
     (last,) = [file for file in files if file.tail_items] or [first]
     covered = b"".join(file.covered for file in files)
     failed = sum(file.failed for file in files)
@@ -158,7 +180,7 @@ def check_shares(shares: Sequence[str]) -> None:
         InputError: in this case.
     """
     counts = {share.partition("/")[2] for share in shares}
-    if len(counts) != 1:
+    if len(counts) != 1 or not all(re.fullmatch(r"[1-9]\d{0,5}/[1-9]\d{0,5}", share) for share in shares):
         raise InputError(f"these are shards of different runs: {', '.join(shares)}")
     wanted = [f"{index}/{next(iter(counts))}" for index in range(1, int(next(iter(counts))) + 1)]
     missing = [share for share in wanted if share not in shares]
@@ -216,9 +238,10 @@ class Keeper:
         return self._new(again, items)
 
     def _tail_again(self) -> list[Item]:
-        items = [Item(name, Path(name)) for name, _ in self.old.tail_items] if self.old else []
-        marks = [known for _, known in self.old.tail_items] if self.old else []
-        return [item for item, known in zip(items, marks, strict=True) if mark(item).hex() == known]
+        marks = dict(self.old.tail_items) if self.old else {}
+        found = {item.id: item for item in named_items(marks)}
+        there = [(found.get(name), known) for name, known in marks.items()]
+        return [item for item, known in there if item is not None and mark(item).hex() == known]
 
     def _new(self, again: Iterable[Item], items: Iterator[Item]) -> Iterator[Item]:
         yield from again

@@ -18,7 +18,7 @@ from torch import Tensor
 from piaa.errors import ImageError, InputError
 from piaa.files import check_place, parse_json, sync, writing
 from piaa.inputs.items import Item, batches
-from piaa.jobs.common import ErrorLog, Progress, Summary, add_item, errors_path
+from piaa.jobs.common import ErrorLog, Progress, Record, Summary, add_item, errors_path
 from piaa.jobs.evidence import HASH, Keeper, mark
 from piaa.jobs.limits import ErrorLimit
 from piaa.jobs.lock import locked
@@ -332,4 +332,16 @@ def _take_errors(fitting: _Fitting, length: int) -> None:
         text = stream.read(length)
     if len(text) != length:
         raise ValueError(f"{ERRORS} is shorter than it was")
-    fitting.run.log.take(json.loads(line) for line in text.splitlines())
+    fitting.run.log.take(map(_error_record, text.splitlines()))
+
+
+def _error_record(line: bytes) -> Record:
+    """A line of `errors.jsonl`.
+
+    Raises:
+        ValueError: it is not what `ErrorLog` wrote.
+    """
+    record = parse_json(line)
+    if not isinstance(record, dict) or not all(isinstance(record.get(n), str) for n in ("path", "reason", "stage")):
+        raise ValueError(f"{ERRORS} has a line that is no error")
+    return record

@@ -8,11 +8,12 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from PIL import Image
 
 from piaa.errors import InputError
-from piaa.inputs.items import Item
+from piaa.inputs.item import Item, Lazy
 
 FOLDER = "folder"
 """The partition by the folder that an image lies in."""
@@ -39,8 +40,8 @@ class Layout:
     separator: str = ","
     bom: bool = False
 
-    def check(self, out: Path, folder: bool) -> None:
-        """Refuse what this output cannot hold.
+    def check_words(self) -> None:
+        """Refuse values that mean nothing, whatever the output.
 
         Raises:
             InputError: in this case.
@@ -50,17 +51,26 @@ class Layout:
             raise InputError(
                 f"--partition {self.partition}: give 'folder', or one key and value such as day=2026-01-31"
             )
+        if len(f"{key}={quote(value, safe='')}".encode()) > 250:
+            raise InputError(f"--partition {key}=...: too long for the name of a folder; give a shorter value")
+        if len(self.separator) != 1 or self.separator in '"\n\r':
+            raise InputError(f"--csv-separator {self.separator!r}: give one character, or tab")
+
+    def check(self, out: Path, folder: bool) -> None:
+        """Refuse what this output cannot hold.
+
+        Raises:
+            InputError: in this case.
+        """
+        self.check_words()
         only = {"--embeddings": self.embeddings, "--partition": self.partition, "--content-hash": self.content_hash}
         asked = [name for name, given in only.items() if given]
         if asked and not folder:
             raise InputError(
                 f"{out}: {', '.join(asked)} need a folder of Parquet parts: name an output without an ending"
             )
-        dialect = self.separator != "," or self.bom
-        if dialect and out.suffix.lower() != ".csv":
+        if (self.separator != "," or self.bom) and out.suffix.lower() != ".csv":
             raise InputError(f"{out}: --csv-separator and --bom are of .csv")
-        if len(self.separator) != 1 or self.separator in '"\n\r':
-            raise InputError(f"--csv-separator {self.separator!r}: give one character, or tab")
 
     def of_rows(self) -> dict[str, Any]:
         """What decides the columns: plain values that must be equal where parts come together."""
@@ -78,6 +88,8 @@ class Watched(Item):
         """See `Item.load`."""
         facts: dict[str, Any] = self.__dict__["facts"]
         item: Item = self.__dict__["item"]
+        if isinstance(item.source, Lazy):
+            item = item.fetched()  # once
         image = item.load(ample)
         facts["width"], facts["height"] = _size(item.source, image)
         if self.__dict__["hashed"]:
@@ -100,7 +112,12 @@ def stamp_text(item: Item) -> str | None:
 
 
 def content_hash(source: Any) -> str | None:
-    """BLAKE2b of a file's bytes, 32 hexadecimal digits; None for what is no file."""
+    """BLAKE2b of a file's bytes, 32 hexadecimal digits; None for what has none, or cannot be fetched."""
+    if isinstance(source, Lazy):
+        try:
+            source = source.fetch()
+        except Exception:  # whatever a foreign library does; the run itself will say so
+            return None
     try:
         if isinstance(source, Path):
             with open(source, "rb") as stream:

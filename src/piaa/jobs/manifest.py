@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from piaa.errors import InputError
-from piaa.files import SYSTEM_FILES
+from piaa.files import SYSTEM_FILES, is_storable, parse_json
+from piaa.jobs.layout import Layout
 from piaa.version import __version__
 
 MANIFEST = "_manifest.json"
@@ -71,27 +73,96 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        version, parts = value["format_version"], value["parts"]
-        whole = value["format"] == FORMAT and isinstance(value["about"], dict) and all("path" in part for part in parts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        value = parse_json(path.read_text(encoding="utf-8"))
+        json.dumps(value, ensure_ascii=False).encode()  # no halves of surrogate pairs
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: no manifest that 'piaa tag' wrote: {error}") from error
-    if not whole:
+    if not isinstance(value, dict) or value.get("format") != FORMAT or not isinstance(value.get("format_version"), int):
         raise InputError(f"{path}: no manifest that 'piaa tag' wrote")
+    version = value["format_version"]
     if version > FORMAT_VERSION:
         raise InputError(
             f"{path}: written by a newer piaa (layout {version}, this one knows {FORMAT_VERSION}); upgrade"
         )
-    return dict(value)
+    wrong = [name for name, kind in _VALUES.items() if type(value.get(name)) is not kind]
+    wrong += [] if wrong or all(map(_is_part, value["parts"])) else ["parts"]
+    wrong += [] if wrong or _COLUMNS <= value["layout"].keys() <= Layout().of_rows().keys() else ["layout"]
+    wrong += [] if wrong or _texts(value["about"].get("classes")) else ["about"]
+    if wrong:
+        raise InputError(f"{path}: no manifest that 'piaa tag' wrote, or a damaged one: wrong or missing: {wrong[0]}")
+    return value
+
+
+def part_file(folder: Path, part: dict[str, Any]) -> Path:
+    """A part that a manifest names, once it is known to be the file that was written.
+
+    Args:
+        folder: of the manifest.
+        part: what the manifest says of it.
+
+    Raises:
+        InputError: it is not there, or has other bytes.
+    """
+    path = folder / str(part["path"])
+    try:
+        with open(path, "rb") as stream:
+            same = hashlib.file_digest(stream, "sha256").hexdigest() == part["sha256"]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: a part that cannot be read: {error}") from error
+    if not same:
+        raise InputError(
+            f"{path}: not the part that {MANIFEST} names (damaged, or changed by another program): bring it back, or "
+            f"tag anew into another folder"
+        )
+    return path
+
+
+_VALUES = {
+    "run": str, "generation": int, "layout": dict, "shard": str, "listed": str, "about": dict, "counts": dict,
+    "parts": list,
+}  # fmt: skip
+_COLUMNS = {"all_scores", "embeddings", "content_hash", "partition"}
+_COUNTS = ("rows", "failed", "gone")
+
+
+def _is_part(part: Any) -> bool:
+    if not isinstance(part, dict) or not all(type(part.get(name)) is int for name in (*_COUNTS, "bytes")):
+        return False
+    path = part.get("path")
+    if not isinstance(path, str) or not is_storable(path) or not isinstance(part.get("sha256"), str):
+        return False
+    return not PurePath(path).is_absolute() and ".." not in PurePath(path).parts
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def versions() -> dict[str, str]:
+    """Of what tags depend on, and of what wrote them."""
+    import platform
+
+    import PIL
+    import pyarrow
+    import torch
+
+    return {
+        "piaa": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "pillow": PIL.__version__,
+        "pyarrow": pyarrow.__version__,
+    }
 
 
 def make_manifest(about: dict[str, Any], parts: Sequence[dict[str, Any]], **values: Any) -> dict[str, Any]:
     """A manifest; `values` are what the run adds: its id, layout, shard, generation."""
-    counts = {name: sum(part[name] for part in parts) for name in ("rows", "failed", "gone")}
+    counts = {name: sum(part[name] for part in parts) for name in _COUNTS}
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "created": now(),
+        "versions": versions(),
         **values,
         "about": about,
         "counts": {**counts, "tagged": counts["rows"] - counts["failed"] - counts["gone"]},

@@ -17,7 +17,7 @@ from piaa.jobs.evidence import check_shares
 from piaa.jobs.formats import Row, Style
 from piaa.jobs.layout import Layout
 from piaa.jobs.lock import locked
-from piaa.jobs.manifest import make_manifest, read_manifest
+from piaa.jobs.manifest import make_manifest, part_file, read_manifest
 from piaa.jobs.partial import partial_path
 from piaa.jobs.parts import BLOCKS, Block, Parts, commit, read_blocks, rows_of
 from piaa.jobs.tables import check_output, is_folder, write_table
@@ -72,8 +72,8 @@ def _to_file(
     rows: Iterator[list[Row]] = (list(rows_of(table, classes)) for _, table in blocks)
     with whole_file(out) as aside:
         write_table(aside, out.suffix, rows, classes if first["layout"]["all_scores"] else [], Style(first["about"]))
-    names = manifests[0]["counts"]
-    return {name: sum(manifest["counts"][name] for manifest in manifests) for name in names}
+    parts = [part for manifest in manifests for part in manifest["parts"]]
+    return dict(make_manifest({}, parts)["counts"])
 
 
 def _in_order(folders: Sequence[Path], manifests: Sequence[dict[str, Any]]) -> Iterator[Block]:
@@ -81,7 +81,7 @@ def _in_order(folders: Sequence[Path], manifests: Sequence[dict[str, Any]]) -> I
     places: dict[int, list[tuple[Path, int]]] = {}
     for folder, manifest in zip(folders, manifests, strict=True):
         for part in manifest["parts"]:
-            path = folder / part["path"]
+            path = part_file(folder, part)
             for place, (number, _) in enumerate(_numbers(path)):
                 places.setdefault(number, []).append((path, place))
     opened: tuple[Path | None, list[Block]] = (None, [])

@@ -15,14 +15,14 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from piaa.errors import InputError
 from piaa.files import parse_json, whole_file, writing
 
-MANIFEST_VERSION = 2
+MANIFEST_VERSION = 3
 
 log = logging.getLogger("piaa")
 
@@ -45,23 +45,6 @@ class Partial:
         with whole_file(final) as aside:
             fill(aside)
         return final
-
-    def write_lines(self, name: str, records: Iterable[Any]) -> None:
-        """One JSON value a line."""
-        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        self.write(name, lambda path: path.write_text(text, encoding="utf-8"))
-
-    def read_lines(self, name: str) -> list[Any]:
-        """What `write_lines` wrote.
-
-        Raises:
-            InputError: when it is damaged.
-        """
-        try:
-            with open(self.path / name, encoding="utf-8") as stream:
-                return [parse_json(line) for line in stream]
-        except (OSError, ValueError) as error:
-            raise _damaged(self.path, f"{name}: {error}") from error
 
     def damaged(self, what: str) -> InputError:
         """The error for something in here that does not fit."""

@@ -36,6 +36,8 @@ from piaa.jobs.layout import FOLDER, Layout
 from piaa.jobs.manifest import MANIFEST
 
 SHARDS_A_PART = 16
+LONGEST = 240
+"""Characters of a partition's value at most; a folder's name may have 255 bytes."""
 BLOCKS = b"piaa.blocks"
 ABOUT = b"piaa"
 
@@ -120,7 +122,7 @@ class Parts:
             names = [PurePath(path).parent.name for path in table.column("path").to_pylist()]
             for name in dict.fromkeys(names):
                 rows = pa.array([each == name for each in names])
-                place = f"folder={quote(name, safe='') or '__HIVE_DEFAULT_PARTITION__'}"
+                place = f"folder={_value(name)}"
                 places.setdefault(place, []).append((number, table.filter(rows)))
         return dict(sorted(places.items()))
 
@@ -143,6 +145,18 @@ class Parts:
             for error, away in zip(whole.column("error").to_pylist(), whole.column("gone").to_pylist(), strict=True)
         )
         return {"path": name, "rows": len(whole), "failed": failed, "gone": gone, **_sum_of(path)}
+
+
+def _value(name: str) -> str:
+    """The value of a folder's partition: percent-encoded, and as long as a folder's name may be.
+
+    A longer one ends in a hash, so that two folders are two.
+    """
+    value = quote(name, safe="")
+    if len(value) > LONGEST:
+        hashed = hashlib.blake2b(value.encode(), digest_size=8).hexdigest()
+        value = f"{quote(name[: (LONGEST - 17) // 12], safe='')}-{hashed}"  # a character takes 12 at most
+    return value or "__HIVE_DEFAULT_PARTITION__"
 
 
 def _sum_of(path: Path) -> dict[str, Any]:

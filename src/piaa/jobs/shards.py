@@ -1,21 +1,27 @@
 """A shard of a tagging run as a file: what it covers, then a record of each of its images.
 
-The head is `{"covers", "digest", "whole", "failed"}`: how many items from the shard's first one on, a digest of their
-ids, sizes and times of change, whether these are all of the shard, and how many of them failed. A record is a row, or
-`{"path", "reason", "stage"}` of an image that failed.
+The head is `{"covers", "digest", "whole", "failed", "records", "check"}`: how many items from the shard's first one on,
+a digest of their ids, sizes and times of change, whether these are all of the shard, how many of them failed, a digest
+of the lines that follow, and one of the head itself. A record is a row, or `{"path", "reason", "stage"}` of an image
+that failed. So one changed byte is noticed, wherever it is.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from piaa.errors import InputError
+from piaa.files import parse_json
 from piaa.inputs.items import Item
 from piaa.jobs.common import Record, digest_of_items
 from piaa.jobs.partial import Partial
+
+LONGEST_HEAD = 4096
+"""Characters of a shard's first line at most."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Head:
     digest: str
     whole: bool
     failed: int
+    records: str
 
     def fits(self, items: Sequence[Item]) -> bool:
         """Whether it still says what these items, all those of the shard, would give."""
@@ -75,9 +82,11 @@ def is_error(record: Record) -> bool:
 
 def write_shard(partial: Partial, number: int, items: Sequence[Item], covers: int, records: Sequence[Record]) -> None:
     """Keep the records of the first `covers` of the items."""
+    lines = "".join(map(_line, records))
     failed = sum(map(is_error, records))
-    head = Head(covers, digest_of_items(items[:covers]), covers == len(items), failed)
-    partial.write_lines(shard_name(number), [asdict(head), *records])
+    head = asdict(Head(covers, digest_of_items(items[:covers]), covers == len(items), failed, _digest(lines)))
+    text = _line({**head, "check": _digest(_line(head))}) + lines
+    partial.write(shard_name(number), lambda path: path.write_text(text, encoding="utf-8", newline=""))
 
 
 def read_head(partial: Partial, number: int) -> Head | None:
@@ -90,10 +99,10 @@ def read_head(partial: Partial, number: int) -> Head | None:
     if not partial.has(name):
         return None
     try:
-        with open(partial.path / name, encoding="utf-8") as stream:
-            return Head(**json.loads(stream.readline()))
-    except (OSError, ValueError, TypeError) as error:
-        raise partial.damaged(f"{name}: {error}") from error
+        with open(partial.path / name, encoding="utf-8", newline="") as stream:
+            return _head(stream.readline(LONGEST_HEAD))
+    except (OSError, ValueError) as error:
+        raise partial.damaged(f"{name}: {str(error)[:200]}") from error
 
 
 def read_records(partial: Partial, number: int) -> list[Record]:
@@ -102,10 +111,36 @@ def read_records(partial: Partial, number: int) -> list[Record]:
     Raises:
         InputError: when it is damaged.
     """
-    records: list[Any] = partial.read_lines(shard_name(number))[1:]
-    if not all(isinstance(record, dict) and "path" in record for record in records):
-        raise partial.damaged(f"{shard_name(number)}: a line is no record")
-    return records
+    name = shard_name(number)
+    try:
+        with open(partial.path / name, encoding="utf-8", newline="") as stream:
+            head, lines = _head(stream.readline(LONGEST_HEAD)), stream.read()
+        if _digest(lines) != head.records:
+            raise ValueError("its lines are not those that were written")
+        return [parse_json(line) for line in lines.split("\n") if line]
+    except (OSError, ValueError) as error:
+        raise partial.damaged(f"{name}: {str(error)[:200]}") from error
+
+
+def _head(line: str) -> Head:
+    """The first line of a shard, understood.
+
+    Raises:
+        ValueError: it is not what was written.
+    """
+    values = parse_json(line)
+    if not isinstance(values, dict) or values.pop("check", None) != _digest(_line(values)):
+        raise ValueError("its first line is not the one that was written")
+    return Head(**values)
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def _digest(text: str) -> str:
+    """32 hexadecimal digits."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def all_rows(partial: Partial, numbers: Sequence[int]) -> Iterator[list[Record]]:

@@ -16,6 +16,7 @@ from piaa.inputs.items import Item
 from piaa.inputs.sources import Source, open_source
 from piaa.inputs.sources.folders import FileSource, FolderSource
 from piaa.inputs.sources.globs import GlobSource
+from piaa.inputs.sources.lists import is_table
 from piaa.inputs.sources.members import SeveralSource
 
 COUNT_AT_ONCE = 1.0
@@ -73,7 +74,10 @@ def _on_disk(inputs: Any) -> bool:
     """Whether listing the images a second time, for their number, costs little and disturbs nothing."""
     several = inputs if isinstance(inputs, list | tuple) else [inputs]
     return all(
-        isinstance(each, str | os.PathLike) and "://" not in os.fspath(each) and os.fspath(each) != "-"
+        isinstance(each, str | os.PathLike)
+        and "://" not in os.fspath(each)
+        and os.fspath(each) != "-"
+        and not is_table(each)
         for each in several
     )
 
@@ -82,7 +86,9 @@ def _listable(source: Source) -> bool:
     """The same for what a command line named."""
     if isinstance(source, SeveralSource):
         return all(map(_listable, source.parts))
-    return isinstance(source, FolderSource | FileSource | GlobSource)
+    if isinstance(source, GlobSource):
+        return not is_table(source.parts[-1])  # whose images would be read to count them
+    return isinstance(source, FolderSource | FileSource)
 
 
 def _count(inputs: Any, opened: Opened) -> None:

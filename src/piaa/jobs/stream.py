@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TextIO
+from typing import Any
 
 from piaa.errors import ImageError
 from piaa.inputs.items import batches
 from piaa.jobs.common import ErrorLog, Progress, Record, Summary
+from piaa.jobs.events import Lines
 from piaa.jobs.formats.json_lines import line
 from piaa.jobs.layout import Layout
 from piaa.jobs.limits import ErrorLimit
@@ -21,7 +22,7 @@ from piaa.jobs.tag import summary_of
 def tag_stream(
     scorer: TagScorer,
     inputs: Any,
-    stream: TextIO,
+    stream: Lines,
     *,
     strict: bool = False,
     max_errors: ErrorLimit | None = None,

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from piaa.errors import InputError
 from piaa.inputs.items import Item
 from piaa.jobs.layout import Layout, content_hash, stamp_text
-from piaa.jobs.manifest import read_manifest
+from piaa.jobs.manifest import part_file, read_manifest
 from piaa.jobs.parts import Parts, carry, read_blocks
 
 _Known = tuple[str | None, str | None, bool]
@@ -49,7 +49,7 @@ class Before:
         self._seen: set[str] = set()
         self._again: set[str] = set()
         for part in self.manifest["parts"]:
-            self._read(folder / part["path"])
+            self._read(part_file(folder, part))
 
     def _read(self, path: Path) -> None:
         names = ["path", "stamp", "gone", *(["content_hash"] if self._hashed else [])]

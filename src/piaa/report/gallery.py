@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,17 @@ from markupsafe import Markup
 from piaa.errors import ImageError
 from piaa.exchange.tag_table import THRESHOLD, TagRow, TagTable
 from piaa.files import check_place, write_text
-from piaa.inputs.images import open_image
+from piaa.inputs.images import printable
+from piaa.inputs.item import Item
+from piaa.inputs.sources import named_items
+from piaa.inputs.sources.places import is_url
 from piaa.report.builder import printable_page, resource
 from piaa.report.pictures import data_uri
 
 SIDE = 184
 """Pixels of a thumbnail's longer side."""
+AT_ONCE = 16
+"""Pictures that are drawn together."""
 MOST_IMAGES, MOST_LABELS, MOST_ON_TILE = 400, 80, 8
 
 
@@ -76,8 +82,8 @@ def write_gallery(
     counts = Counter(name for row in table.rows for name in row.labels)
     listed = [name for name, _ in counts.most_common(MOST_LABELS)]
     number = {name: index for index, name in enumerate(listed)}
-    with ThreadPoolExecutor(2) as pool:
-        tiles = list(pool.map(partial(_tile, table.rows, images or Path(), number), chosen))
+    pictures = _pictures([table.rows[index].path for index in chosen], images)
+    tiles = [_tile(table.rows[index], pictures, number, index) for index in chosen]
     page = _template().render(
         title=table.source.name,
         css=Markup(resource("report.css") + resource("gallery.css")),
@@ -114,13 +120,31 @@ def worst(row: TagRow) -> tuple[float, float]:
     return (0, 0) if not row.labels else (1, -row.doubt)
 
 
-def _tile(rows: Sequence[TagRow], images: Path, number: dict[str, int], index: int) -> Tile:
-    row = rows[index]
-    picture = error = ""
+def _pictures(paths: Sequence[str], images: Path | None) -> dict[str, tuple[str, str]]:
+    """Data URI of each thumbnail, or empty and the reason why there is none, by path."""
+    names = {_from(path, images): path for path in paths}
+    found: dict[str, tuple[str, str]] = {}
+    items = named_items(names)
+    with ThreadPoolExecutor(2) as pool:
+        while some := list(islice(items, AT_ONCE)):  # what lies in a compressed tar is in memory until it is drawn
+            found |= zip((names.get(item.id, item.id) for item in some), pool.map(_picture, some), strict=True)
+    return found
+
+
+def _from(path: str, images: Path | None) -> str:
+    """The id of an image of the table, its relative path taken from a folder."""
+    return path if images is None or is_url(path) else printable(images / path)
+
+
+def _picture(item: Item) -> tuple[str, str]:
     try:
-        picture = data_uri(open_image(images / row.path, ample=SIDE), SIDE, quality=70)
+        return data_uri(item.load(ample=SIDE), SIDE, quality=70), ""
     except ImageError as problem:
-        error = problem.reason
+        return "", problem.reason
+
+
+def _tile(row: TagRow, pictures: dict[str, tuple[str, str]], number: dict[str, int], index: int) -> Tile:
+    picture, error = pictures.get(row.path, ("", "no such image"))
     below = [(score, name) for name, score in row.scores.items() if name not in row.labels]
     near = max(below, default=None)
     pairs = list(row.labels.items())

@@ -9,6 +9,7 @@ be deleted at any time: it is then made anew.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -252,9 +253,11 @@ def _joined(parts: list[SearchIndex]) -> SearchIndex:
 
 
 def _stamp(item: Item) -> tuple[int, int]:
-    """Size and time of change; of what is no file, something that is never the same."""
-    try:
-        status = item.source.stat()
-        return int(status.st_size), int(status.st_mtime_ns)
-    except (AttributeError, OSError):
+    """Size and time of change of a file; a hash of what is known of another image, and never the same of nothing."""
+    known = item.stamp()
+    if known is None:
         return -1, id(item)
+    if isinstance(item.source, Path):
+        return int(known[0]), int(known[1])
+    digest = hashlib.blake2b(repr(known).encode("utf-8", "surrogatepass"), digest_size=15).digest()
+    return -2 - int.from_bytes(digest[:7]), int.from_bytes(digest[7:], signed=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from piaa.datasets import Dataset
 from piaa.engine import Setup
 from piaa.errors import InputError
 from piaa.evaluation.truth import Truth, read_truth
-from piaa.inputs.items import Item, iterate
+from piaa.inputs.items import Item, Source, open_source
 from piaa.jobs import Progress
 from piaa.training.material import Embeddings, Material, material_of
 from piaa.vocabulary.labels import parse_labels, read_labels
@@ -74,15 +74,24 @@ def from_dataset(dataset: Dataset, setup: Setup, store: Store, stage: Stage) -> 
 
 
 def from_files(
-    images: str | None,
+    images: Any,
     labels: Path | None,
     truth: Path | None,
-    test: tuple[str | None, Path | None],
+    test: tuple[Any, Path | None],
     setup: Setup,
     store: Store,
     stage: Stage,
 ) -> Data:
     """A user's own images and truth files.
+
+    Args:
+        images: to learn from: see `piaa.inputs.items.open_source`.
+        labels: file of class names.
+        truth: their labels, if known.
+        test: images to measure on and their labels, or nothing of both.
+        setup: what embeds them.
+        store: what keeps the embeddings.
+        stage: a progress bar by name.
 
     Raises:
         InputError: images or labels are not given, or a truth file names none of the images.
@@ -98,17 +107,19 @@ def from_files(
     tested = None if test[1] is None else read_truth(test[1], names)
     prototypes = text_prototypes(setup.model, classes).cpu()
     notes: list[str] = []
-    learnt_from = list(iterate(images))
+    source = open_source(images)
+    learnt_from = list(source)
     stored = store.get(setup, learnt_from, stage("encoding training images"))
     train, targets = _embedded(stored, prototypes, names, "training", notes), None
     if known is not None:
-        train, targets = with_labels(train, known, "training", notes)
+        train, targets = with_labels(train, known, "training", notes, source)
     if tested is None:
         return Data("", train, targets, None, (learnt_from, []), notes)
-    measured_on = list(iterate(test[0]))
+    source = open_source(test[0])
+    measured_on = list(source)
     stored = store.get(setup, measured_on, stage("encoding test images"))
     material = _embedded(stored, prototypes, names, "test", notes)
-    known_test = with_labels(material, tested, "test", notes)
+    known_test = with_labels(material, tested, "test", notes, source)
     return Data("", train, targets, known_test, (learnt_from, measured_on), notes)
 
 
@@ -121,13 +132,22 @@ def _embedded(stored: Embeddings, prototypes: Tensor, names: Sequence[str], spli
     return material_of(stored, prototypes, names)
 
 
-def with_labels(material: Material, truth: Truth, split: str, notes: list[str]) -> tuple[Material, Tensor]:
+def with_labels(
+    material: Material, truth: Truth, split: str, notes: list[str], source: Source | None = None
+) -> tuple[Material, Tensor]:
     """The images that the truth names, and their labels N x C; a note counts the others.
+
+    Args:
+        material: the images.
+        truth: of them; see `Truth.match`.
+        split: what notes call them.
+        notes: taken in.
+        source: that they came from, where the truth may call them by their names below it.
 
     Raises:
         InputError: it names none.
     """
-    keys = [name if name in truth.labels else truth.find(name) for name in material.ids]
+    keys = [truth.match(name, source.below(name) if source else ()) for name in material.ids]
     rows = [row for row, key in enumerate(keys) if key is not None]
     if not rows:
         raise InputError(f"the truth names none of the {len(keys)} {split} images; its paths count from its own folder")

@@ -8,6 +8,8 @@ from . import (
     classifiers,
     coco,
     corrections,
+    evidence_files,
+    image_lists,
     images,
     labels,
     nus_wide,
@@ -15,6 +17,7 @@ from . import (
     score_tables,
     sidecars,
     split_lists,
+    tag_folders,
     tag_tables,
     truth,
     voc,
@@ -23,6 +26,6 @@ from . import (
 
 _MODULES = (
     images, labels, truth, classifiers, checkpoints, partial_runs, coco, voc, nus_wide, split_lists, web_dataset,
-    tag_tables, score_tables, corrections, sidecars,
+    tag_tables, score_tables, corrections, sidecars, evidence_files, tag_folders, image_lists,
 )  # fmt: skip
 TARGETS: dict[str, Target] = {module.TARGET.name: module.TARGET for module in _MODULES}

@@ -1,7 +1,8 @@
-"""What a killed run leaves in `OUT.partial`: the manifest of fit and of tag, and the checkpoint of fit."""
+"""What a stopped run leaves in `OUT.partial`: manifest, checkpoint and errors of fit, manifest and shards of tag."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from piaa.errors import InputError
+from piaa.errors import InterruptedRun
 from piaa.jobs import fit_job, tag_job
+from piaa.jobs.signals import Stop
 from piaa.method.evidence import Evidence
 
 from ..harness import Seed, Target
 
-WHAT = ("manifest.json", "checkpoint.safetensors")
+RUNS = ("c.piaa", "t.jsonl", "parts")
 PROTOTYPES = torch.eye(2, 4)
 
 
@@ -43,37 +45,38 @@ class _Fitter:
         self.evidence.load_state_dict(state)
 
 
-class _Scorer(_Fitter):
-    """Stops at the second batch, unless told to go on."""
+class Scorer(_Fitter):
+    """Counts its batches; a run that is to be stopped is stopped after `last` of them."""
 
     fingerprint = "scorer"
     label_names = ("cat", "dog")
-    left = 10**9
+
+    def __init__(self, last: int = 0) -> None:
+        self.last, self.stop = last, Stop()
 
     def score(self, images: Tensor) -> Tensor:
-        self.left -= 1
-        if self.left < 0:
-            raise _Killed
+        self.last -= 1
+        if self.last == 0:
+            self.stop.ask()
         return images[:, :2, 0, 0] / 255
 
     def decide(self, scores: Tensor) -> tuple[Any, Any]:
         return scores.double().numpy(), (scores > 0.5).numpy()
 
 
-class _Killed(Exception):
-    pass
-
-
 def seeds(folder: Path) -> list[Seed]:
     photos = folder / "photos"
     photos.mkdir(exist_ok=True)
-    for number in range(6):
-        Image.new("RGB", (2, 2), (40 * number, 9, 200)).save(photos / f"{number}.png")
+    for number in range(8):
+        Image.new("RGB", (2, 2), (255 - 30 * number, 9, 200)).save(photos / f"{number}.png")
+    (photos / "1.png").write_bytes(b"no picture")
     _stopped(folder)
     found = []
-    for home in (folder / "c.piaa.partial", folder / "t.jsonl.partial"):
-        for path in sorted(path for path in home.rglob("*") if path.name in WHAT):
-            found.append(Seed(path.read_bytes(), f"/{path.relative_to(folder)}"))
+    for run in RUNS:
+        home = folder / f"{run}.partial"
+        found += [
+            Seed(path.read_bytes(), f"/{path.relative_to(folder)}") for path in sorted(home.iterdir()) if path.is_file()
+        ]
         kept = folder / "kept" / home.name
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(home, kept)
@@ -88,19 +91,23 @@ def read(data: bytes, suffix: str, folder: Path) -> None:
     if job.startswith("c."):
         _fit(folder, resume=True)
     else:
-        _tag(folder, _Scorer(), resume=True)
+        _tag(folder, job.removesuffix(".partial"), Scorer(), resume=True)
 
 
 def _stopped(folder: Path) -> None:
-    for job in ("c.piaa", "t.jsonl"):
-        shutil.rmtree(folder / f"{job}.partial", ignore_errors=True)
-    scorer = _Scorer()
-    scorer.left = 1
-    for run in (lambda: _fit(folder, finish=_fail), lambda: _tag(folder, scorer)):
-        try:
-            run()
-        except (_Killed, InputError):
-            continue
+    """Leave a fit that was killed before its end, and two runs of tag that were stopped in their second shard."""
+    for run in RUNS:
+        shutil.rmtree(folder / f"{run}.partial", ignore_errors=True)
+    with contextlib.suppress(_Killed):
+        _fit(folder, finish=_fail)
+    for run in RUNS[1:]:
+        with contextlib.suppress(InterruptedRun):
+            scorer = Scorer(last=3)
+            _tag(folder, run, scorer, stop=scorer.stop)
+
+
+class _Killed(Exception):
+    pass
 
 
 def _fail() -> None:
@@ -111,8 +118,8 @@ def _fit(folder: Path, **options: Any) -> None:
     fit_job(_Fitter(), folder / "photos", out=folder / "c.piaa", batch_size=2, workers=0, checkpoint_every=2, **options)
 
 
-def _tag(folder: Path, scorer: _Scorer, **options: Any) -> None:
-    tag_job(scorer, folder / "photos", folder / "t.jsonl", batch_size=2, workers=0, shard_size=2, **options)
+def _tag(folder: Path, out: str, scorer: Scorer, **options: Any) -> None:
+    tag_job(scorer, folder / "photos", folder / out, batch_size=2, workers=0, shard_size=4, **options)
 
 
 TARGET = Target("partial-runs", seeds, read, memory=600)  # a sample of whole images may take 256 MiB

@@ -1,10 +1,12 @@
-"""Truth files: CSV in both layouts, and JSON lines."""
+"""Truth files: CSV in both layouts, JSON lines and Parquet."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from piaa.evaluation.truth import read_truth
 
@@ -24,7 +26,11 @@ SEEDS = {
 
 
 def seeds(folder: Path) -> list[Seed]:
-    return [Seed(text.encode(), suffix) for suffix, texts in SEEDS.items() for text in texts]
+    found = [Seed(text.encode(), suffix) for suffix, texts in SEEDS.items() for text in texts]
+    for labels in ([["cat", "dog"], []], ["cat;dog", None]):
+        pq.write_table(pa.table({"path": ["a.jpg", "b.jpg"], "labels": labels}), folder / "seed.parquet")
+        found.append(Seed((folder / "seed.parquet").read_bytes(), ".parquet"))
+    return found
 
 
 def read(data: bytes, suffix: str, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,21 +19,24 @@ from piaa.inputs.sources.base import Settings, Source
 from piaa.inputs.sources.folders import FileSource, FolderSource
 from piaa.inputs.sources.globs import GlobSource
 from piaa.inputs.sources.hugging_face import HuggingFaceSource, is_dataset, is_saved
-from piaa.inputs.sources.lists import InputSource, ListSource
+from piaa.inputs.sources.lists import InputSource, ListSource, is_table
 from piaa.inputs.sources.members import MemberSource, SeveralSource
 from piaa.inputs.sources.places import is_url, local_path
 from piaa.inputs.sources.remote import RemoteSource
 from piaa.inputs.sources.tars import TarSource
+from piaa.inputs.sources.within import WithinSource, find_items, holder_of
 
-__all__ = ["Settings", "Source", "open_source", "read_arguments"]
+__all__ = ["Settings", "Source", "named_items", "open_source", "read_arguments"]
 
 _STANDARD_INPUT = "-"
 
 OPENERS: list[tuple[Callable[[str], bool], Callable[[str, Settings], Source]]] = [
+    (lambda place: "!" in place and not _is_there(place) and holder_of(place) is not None, WithinSource),
     (is_url, RemoteSource),
     (lambda place: is_saved(local_path(place)), lambda place, settings: HuggingFaceSource(local_path(place), settings)),
     (lambda place: local_path(place).is_dir(), lambda place, settings: FolderSource(local_path(place), settings)),
     (lambda place: is_tar(place) and local_path(place).is_file(), TarSource),
+    (lambda place: is_table(place) and local_path(place).is_file(), ListSource),
     (lambda place: os.path.lexists(local_path(place)), lambda place, s: FileSource(local_path(place), s)),
     (glob.has_magic, GlobSource),
 ]
@@ -46,10 +49,11 @@ def open_source(
     """The images of anything a user may give, as a stream that is never listed whole.
 
     Args:
-        inputs: a folder; an image file; a pattern (`photos/**/*.jpg`); a tar; a URL that fsspec knows; a folder that
-            the `datasets` library saved, or one of its data sets; a PIL image; the bytes of a file; a numpy array
-            H x W x 3 or N x H x W x 3, or a tensor 3 x H x W or N x 3 x H x W; a `Source`; or an iterable of these.
-            Arrays and tensors hold pictures, not normalised values: see `piaa.inputs.images.to_image`.
+        inputs: a folder; an image file; a pattern (`photos/**/*.jpg`); a tar; a URL that fsspec knows; the id of an
+            image in a tar or a table (`a.tar!1.jpg`); a folder that the `datasets` library saved, or one of its data
+            sets; a PIL image; the bytes of a file; a numpy array H x W x 3 or N x H x W x 3, or a tensor 3 x H x W or
+            N x 3 x H x W; a `Source`; or an iterable of these. Arrays and tensors hold pictures, not normalised
+            values: see `piaa.inputs.images.to_image`.
         max_pixels: the largest width x height that is decoded; see `piaa.inputs.images.open_image`.
         frames: how many frames a video gives, evenly spaced; 0 leaves videos out.
         storage: options of fsspec file systems.
@@ -121,6 +125,20 @@ def read_arguments(
     if not parts:
         raise InputError("no images given: name folders, files or patterns, '-' for paths on standard input, or --list")
     return parts[0] if len(parts) == 1 else SeveralSource(parts, settings)
+
+
+def named_items(names: Iterable[str], *, max_pixels: int = MAX_PIXELS) -> Iterator[Item]:
+    """The images of ids that items had before: files, URLs, `FILE.tar!MEMBER`, `TABLE!row-12`; each holder read once.
+
+    Yields:
+        An item for each id, in another order than that of the ids; for one that is not there, an item whose `load`
+        says so.
+    """
+    return find_items(names, Settings(max_pixels), _open_place)
+
+
+def _is_there(place: str) -> bool:
+    return not is_url(place) and os.path.lexists(local_path(place))
 
 
 def _open_place(place: str, settings: Settings) -> Source | None:

@@ -73,6 +73,12 @@ class Settings:
             yield self.item(printable(path), path)
 
 
+def inside(folder: str | os.PathLike[str]) -> str:
+    """How the ids of files in a folder begin: `photos/`; empty for the current one."""
+    name = printable(Path(folder)).replace(os.sep, "/")
+    return "" if name == "." else name if name.endswith("/") else f"{name}/"
+
+
 def place_of(path: Path) -> tuple[int, int, str] | None:
     """Device and inode of the folder that a file lies in, and its name; None where there is no such folder."""
     try:
@@ -120,6 +126,21 @@ class Source(ABC):
     @abstractmethod
     def items(self) -> Iterator[Item]:
         """The images of one iteration; fills `skipped`."""
+
+    def below(self, name: str) -> list[str]:
+        """What an image of this source may be called for short: its path below the folder, its name in the tar.
+
+        Args:
+            name: the image's id.
+
+        Returns:
+            None or several; none where the image is not of this source.
+        """
+        return [name[len(begin) :] for begin in self.begins() if name.startswith(begin) and len(name) > len(begin)]
+
+    def begins(self) -> list[str]:
+        """How the ids of its images begin, before what they are called for short."""
+        return [f"{self.label}!"]
 
     def nothing(self) -> str:
         """What to say where there was no image, without the label; empty where that is no error."""

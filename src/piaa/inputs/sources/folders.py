@@ -11,7 +11,7 @@ from piaa.errors import InputError
 from piaa.inputs.formats import HEAD, looks_like_image, suffix_of
 from piaa.inputs.images import printable
 from piaa.inputs.item import Item, failed
-from piaa.inputs.sources.base import Settings, Source, place_of
+from piaa.inputs.sources.base import Settings, Source, inside, place_of
 
 
 class FileSource(Source):
@@ -34,6 +34,10 @@ class FileSource(Source):
         if place is not None:
             self.settings.named.add(place)
         yield from self.settings.of_file(self.path)
+
+    def begins(self) -> list[str]:
+        """Its folder."""
+        return [inside(self.path.parent)]
 
 
 class FolderSource(Source):
@@ -96,6 +100,10 @@ class FolderSource(Source):
             return True
         self.skipped[suffix] += 1
         return False
+
+    def begins(self) -> list[str]:
+        """The folder."""
+        return [inside(self.path)]
 
     def nothing(self) -> str:
         """How many other files there are; empty where the images were given before."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from piaa.inputs.formats import is_tar, suffix_of
 from piaa.inputs.images import printable
 from piaa.inputs.item import Item
-from piaa.inputs.sources.base import Settings, Source
+from piaa.inputs.sources.base import Settings, Source, inside
+from piaa.inputs.sources.lists import ListSource, is_table
+from piaa.inputs.sources.members import parts_items
 from piaa.inputs.sources.tars import TarSource
 
 
@@ -20,7 +22,7 @@ class GlobSource(Source):
 
     `*`, `?` and `[...]` stand for parts of a name, `**` for any folders; it does not follow links to folders (they can
     loop). Hidden names are left out, folders that match are not entered. In the order of their paths, part by part,
-    each byte by byte. A pattern that ends in a tar's ending gives what is in the tars.
+    each byte by byte. A pattern that ends as tars do, or in `.parquet`, gives what is in them.
 
     Args:
         pattern: with at least one of these signs.
@@ -39,9 +41,9 @@ class GlobSource(Source):
         """See the class."""
         for path in self._below(self.root, self._closed({0})):
             if is_tar(self.parts[-1]):
-                tar = TarSource(os.fspath(path), self.settings)
-                tar.skipped = self.skipped
-                yield from tar.items()
+                yield from self._held_by(TarSource(os.fspath(path), self.settings))
+            elif is_table(self.parts[-1]):
+                yield from self._held_by(ListSource(path, self.settings))
             elif not self.settings.wants(suffix_of(path.name)):
                 self.skipped[suffix_of(path.name)] += 1
             elif self.settings.gave(path):
@@ -49,6 +51,10 @@ class GlobSource(Source):
             else:
                 yield from self.settings.of_file(path)
         self.settings.patterns.append(self.matches)
+
+    def _held_by(self, part: Source) -> Iterator[Item]:
+        """The images of a tar or a table; one that cannot be read is an item whose `load` says so."""
+        return (item for _, item in parts_items(part, self.skipped))
 
     def matches(self, path: Path) -> bool:
         """Whether the pattern names this path, written as it is."""
@@ -62,6 +68,16 @@ class GlobSource(Source):
             following = [state if self.parts[state] == "**" else state + 1 for state in fitting]
             states = self._closed({state for state in following if state < len(self.parts)})
         return self._fits(name, len(self.parts) - 1) and len(self.parts) - 1 in states
+
+    def below(self, name: str) -> list[str]:
+        """Below the folder at which the pattern begins; in a tar also the member's name."""
+        found = super().below(name)
+        tar, mark, member = name.partition("!")
+        return [*found, member] if mark and found and (is_tar(tar) or is_table(tar)) else found
+
+    def begins(self) -> list[str]:
+        """The folder at which the pattern begins."""
+        return [inside(self.root)]
 
     def nothing(self) -> str:
         """That nothing matches; empty where the images were given before."""

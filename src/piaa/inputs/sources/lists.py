@@ -10,7 +10,6 @@ import base64
 import binascii
 import csv
 import io
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,9 +17,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from piaa.errors import InputError
+from piaa.files import parse_json
 from piaa.inputs.images import printable
 from piaa.inputs.item import Item, failed
-from piaa.inputs.sources.base import Settings, Source
+from piaa.inputs.sources.base import Settings, Source, inside
 from piaa.inputs.sources.places import RemoteFile, is_url, local_path, open_stream
 from piaa.inputs.sources.tars import Held
 
@@ -32,6 +32,11 @@ ENDINGS = (".txt", ".csv", ".jsonl", ".parquet")
 _MARK = b"\xef\xbb\xbf"  # of UTF-8, as some editors put it in front
 _CHUNK = 1 << 16
 _ROWS = 16  # of a Parquet table at a time: their images are in memory
+
+
+def is_table(place: str | os.PathLike[str]) -> bool:
+    """Whether a place is a Parquet table of images, such as a shard of a data set, by its ending."""
+    return os.fspath(place).lower().endswith(".parquet")
 
 
 class ListSource(Source):
@@ -69,6 +74,10 @@ class ListSource(Source):
         except (OSError, UnicodeError, csv.Error) as error:
             raise InputError(f"{self.label}: the list cannot be read: {error}") from error
 
+    def begins(self) -> list[str]:
+        """The folder of the list, from which its paths count; the list, for rows that have no name."""
+        return [f"{self.base}/" if is_url(self.base) else inside(self.base), *super().begins()]
+
     def nothing(self) -> str:
         """That it is empty."""
         return "this list names no image"
@@ -87,7 +96,7 @@ class ListSource(Source):
     def _jsonl(self, stream: IO[bytes]) -> Iterator[Item]:
         for number, line in enumerate(line for line in stream if line.strip()):
             try:
-                row = json.loads(line.decode("utf-8-sig" if number == 0 else "utf-8"))
+                row = parse_json(line.decode("utf-8-sig" if number == 0 else "utf-8"))
             except ValueError as error:
                 yield failed(f"{self.label}!row-{number}", f"no JSON: {error}")
                 continue
@@ -143,9 +152,12 @@ class ListSource(Source):
                 yield failed(label, "this row names no image")
             return
         try:
-            data = base64.b64decode(content, validate=True) if isinstance(content, str) else bytes(content)
-        except (ValueError, TypeError, binascii.Error) as error:
+            data = base64.b64decode(content, validate=True) if isinstance(content, str) else content
+        except (ValueError, binascii.Error) as error:
             yield failed(label, f"its bytes are no base64: {error}")
+            return
+        if not isinstance(data, bytes):
+            yield failed(label, f"a {type(content).__name__} where the bytes of an image belong")
             return
         yield self.settings.item(printable(name) if isinstance(name, str) and name.strip() else label, Held(data))
 

@@ -91,6 +91,10 @@ class SeveralSource(Source):
                 else:
                     self._empty.append(item)
 
+    def below(self, name: str) -> list[str]:
+        """What each of them calls it."""
+        return [short for part in self.parts for short in part.below(name)]
+
     def nothing(self) -> str:
         """What each of them says."""
         return "; ".join(str(item.source) for item in self._empty) or "no images given"
