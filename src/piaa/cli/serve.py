@@ -36,6 +36,7 @@ def serve(
     max_images: Annotated[int, typer.Option(min=1, help="Images of a request.")] = 64,
     queue: Annotated[int, typer.Option(min=1, help="Images that may wait, of all requests.")] = 256,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds of a request.")] = 60.0,
+    keep_foreign: options.KeepForeign = False,
     device: options.Device = "auto",
     engine: options.EngineName = None,
     batch_size: options.BatchSize = 0,
@@ -58,7 +59,8 @@ def serve(
     settings = Settings(max_bytes, max_pixels, max_images, queue, timeout, workers, read_key(api_key_file))
     listener = listen(host, port)
     with listener:
-        loader = Loader({"device": device, "engine": engine, "batch_size": batch_size}, sets)
+        chosen = {"device": device, "engine": engine, "batch_size": batch_size, "keep_foreign": keep_foreign}
+        loader = Loader(chosen, sets)
         shelf = Shelf(files, loader)
         check_sets(shelf, sets)
         service = Service(settings, shelf)

@@ -127,15 +127,16 @@ def _key(truth: Truth, image: str, inputs: Any) -> str | None:
     return key
 
 
-def _seen(scorer: AnyScorer, images: Tensor) -> dict[str, Tensor]:
-    """Of a batch: scores of every method of `METHODS`, or the rows of another method."""
+def _seen(scorer: AnyScorer, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Of a batch: scores of every method of `METHODS`, or the rows of another method; and how strange images are."""
     if isinstance(scorer, MethodScorer):
-        return {scorer.method.name: scorer.observe(images)}
-    return method_scores(scorer.classifier, scorer.encode(images))
+        return {scorer.method.name: scorer.observe(images)}, torch.zeros(len(images))
+    encoded = scorer.encode(images)
+    return method_scores(scorer.classifier, encoded), scorer.look_encoded(encoded).strangeness
 
 
 def _scores(scorer: AnyScorer, seen: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Scores of the whole set from what `_seen` gave."""
+    """Scores of the whole set from what `_seen` gave of its batches."""
     if isinstance(scorer, MethodScorer):
         return {name: scorer.score_set(rows) for name, rows in seen.items()}
     return seen
@@ -165,9 +166,12 @@ def evaluate(
 
     ids: list[str] = []
     parts: dict[str, list[Tensor]] = {}
+    strange: list[Tensor] = []
     for batch in batches(items, scorer.preprocess, batch_size, workers, report):
         ids.extend(batch.ids)
-        for name, values in _seen(scorer, batch.images).items():
+        seen, strangeness = _seen(scorer, batch.images)
+        strange.append(strangeness)
+        for name, values in seen.items():
             parts.setdefault(name, []).append(values)
         if progress:
             progress(batch.indices[-1] + 1, len(items))
@@ -178,7 +182,7 @@ def evaluate(
         raise InputError(NONE_NAMED)
     main = scorer.method.name if isinstance(scorer, MethodScorer) else PIAA
     kept = _scores(scorer, {name: torch.cat(part)[found] for name, part in parts.items()})
-    calibrated, decided = scorer.decide(kept[main])
+    calibrated, decided = scorer.decide(kept[main], torch.cat(strange)[found])
     named = set(found)
     return Evaluation(
         [ids[i] for i in found],

@@ -11,6 +11,7 @@ from typing import Any
 
 from piaa.errors import InputError
 from piaa.files import SYSTEM_FILES
+from piaa.jobs.formats import FOREIGN
 from piaa.version import __version__
 
 MANIFEST = "_manifest.json"
@@ -31,6 +32,7 @@ def about_tags(scorer: Any) -> dict[str, Any]:
         "classifier": scorer.fingerprint,
         "model": setup.describe() if setup is not None else {},
         "classes": list(scorer.label_names),
+        **({FOREIGN: True} if getattr(scorer, "tests_foreign", False) else {}),
     }
 
 
@@ -88,6 +90,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def make_manifest(about: dict[str, Any], parts: Sequence[dict[str, Any]], **values: Any) -> dict[str, Any]:
     """A manifest; `values` are what the run adds: its id, layout, shard, generation."""
     counts = {name: sum(part[name] for part in parts) for name in ("rows", "failed", "gone")}
+    if about.get(FOREIGN):
+        counts[FOREIGN] = sum(part[FOREIGN] for part in parts)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

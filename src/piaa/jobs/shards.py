@@ -1,8 +1,8 @@
 """A shard of a tagging run as a file: what it covers, then a record of each of its images.
 
-The head is `{"covers", "digest", "whole", "failed"}`: how many items from the shard's first one on, a digest of their
-ids, sizes and times of change, whether these are all of the shard, and how many of them failed. A record is a row, or
-`{"path", "reason", "stage"}` of an image that failed.
+The head is `{"covers", "digest", "whole", "failed", "foreign"}`: how many items from the shard's first one on, a digest
+of their ids, sizes and times of change, whether these are all of the shard, how many of them failed and how many are
+unlike the images of the fit. A record is a row, or `{"path", "reason", "stage"}` of an image that failed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from piaa.errors import InputError
 from piaa.inputs.items import Item
 from piaa.jobs.common import Record, digest_of_items
+from piaa.jobs.formats import FOREIGN
 from piaa.jobs.partial import Partial
 
 
@@ -55,6 +56,7 @@ class Head:
     digest: str
     whole: bool
     failed: int
+    foreign: int = 0
 
     def fits(self, items: Sequence[Item]) -> bool:
         """Whether it still says what these items, all those of the shard, would give."""
@@ -76,7 +78,8 @@ def is_error(record: Record) -> bool:
 def write_shard(partial: Partial, number: int, items: Sequence[Item], covers: int, records: Sequence[Record]) -> None:
     """Keep the records of the first `covers` of the items."""
     failed = sum(map(is_error, records))
-    head = Head(covers, digest_of_items(items[:covers]), covers == len(items), failed)
+    foreign = sum(bool(record.get(FOREIGN)) for record in records)
+    head = Head(covers, digest_of_items(items[:covers]), covers == len(items), failed, foreign)
     partial.write_lines(shard_name(number), [asdict(head), *records])
 
 
