@@ -2,7 +2,7 @@
 
     python benchmarks/foreign.py --seeds 63 64 --photographs FOLDER
 
-Learnt from drawn scenes. First table: how many of 100 pictures a kind are given a label without the test for foreign
+Learnt from drawn scenes. First table: how many of 50 pictures a kind are given a label without the test for foreign
 images and with it, by how many of the 60 words were given; CF1 on test scenes likewise. Second: how many are called
 foreign, by the number of unlabelled scenes; changed scenes beside them, which are still of the kind that was learnt
 from. FOLDER has photographs beside those in scikit-learn and matplotlib.
@@ -34,7 +34,7 @@ from piaa.scenes import object_names, render, sample_scene
 
 WORDS = (60, 20, 10)
 COUNTS = (50, 100, 300, 1000)
-A_KIND = 100
+A_KIND = 50
 
 
 class Eyes:

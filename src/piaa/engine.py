@@ -189,8 +189,9 @@ class Learner:
         """Stages I to III, scales, thresholds by `rule` and the test for foreign images, on what has been seen."""
         (classifier, result, text), recipe, found = self._chosen()
         scores = sample_scores(classifier, self.evidence)
-        novelty = learn_novelty(self.evidence.sample.cls, self.evidence.sample.patches)
-        learnt = replace(classifier, thresholds=learn_thresholds(scores, rule), novelty=novelty)
+        cls, patches = self.evidence.sample.cls, self.evidence.sample.patches
+        thresholds = learn_thresholds(scores, rule, None if cls is None else classifier.cls_witness(cls))
+        learnt = replace(classifier, thresholds=thresholds, novelty=learn_novelty(cls, patches))
         if found:
             found["expected_ap"] = expected_average_precision(scores).tolist()
         provenance = self.evidence.bank.rows()["provenance"][result.kept]

@@ -88,6 +88,12 @@ class PatchClassifier:
         """
         return self.fused(self.pooled(patches), cls)
 
+    def cls_witness(self, cls: Tensor) -> NDArray[np.float64]:
+        """What [CLS] alone says: cosines with the prototypes less each image's mean, N x d raw to N x C."""
+        cosines = F.normalize(cls.to(self.prototypes.dtype), dim=-1) @ self.prototypes.T
+        result: NDArray[np.float64] = paa.centred(cosines, 1.0).double().numpy()
+        return result
+
     def probabilities(self, patches: Tensor) -> Tensor:
         """p(c|patch) of eq. 11 for raw patches ... x d: ... x C, without the column for anything else."""
         unit = F.normalize(patches.to(self.weight.dtype), dim=-1)
@@ -138,7 +144,8 @@ class PatchClassifier:
         """
         none = torch.zeros(0, self.classes)
         scores = none if cls is None or patches is None else self.score(cls, patches)
-        return replace(self, thresholds=learn_thresholds(scores.double().numpy(), rule))
+        witness = None if cls is None else self.cls_witness(cls)
+        return replace(self, thresholds=learn_thresholds(scores.double().numpy(), rule, witness))
 
     def to(self, dtype: torch.dtype) -> PatchClassifier:
         """The same with its tensors in another precision."""
