@@ -131,7 +131,7 @@ def decided(world: World) -> dict[str, float]:
     images, judged, _, labels = world
     learnt = agreement.by_agreement(learnt_of(world), *images)
     seen, scores = learnt.score(*images).double().numpy(), learnt.score(*judged)
-    thresholds = learn_thresholds(seen, "precision:0.9")
+    thresholds = learn_thresholds(seen, "precision:0.9", learnt.cls_witness(images[0]))
     marks = f1(torch.from_numpy(thresholds.decide(scores.double().numpy())), labels)
     expected = torch.from_numpy(expected_average_precision(seen))
     true = torch.as_tensor(average_precision(scores, labels)).double()

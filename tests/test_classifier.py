@@ -138,7 +138,7 @@ DAMAGE: dict[str, Callable[[Path, bytes], object]] = {
     "pickle": lambda path, _: path.write_bytes(pickle.dumps({"weight": 1})),
     "foreign": lambda path, _: save_file({"proj": torch.zeros(3, 4)}, path, {"format": "pt"}),
     "no metadata": lambda path, _: save_file(load_file(path), path),
-    "future": lambda path, _: rewritten(path, {"format_version": 3, "labels": "not known yet"}),
+    "future": lambda path, _: rewritten(path, {"format_version": 4, "labels": "not known yet"}),
     "odd version": lambda path, _: rewritten(path, {"format_version": -1}),
     "bad json": lambda path, _: rewritten(path, "{"),
     "bad labels": lambda path, _: rewritten(path, {"labels": [1]}),

@@ -141,7 +141,7 @@ def test_tags_as_records_and_as_a_table(fitted: Recognizer, photos: Path) -> Non
     with pytest.warns(UserWarning):
         tags = fitted.tag(photos)
     records, table = tags.to_dict(), tags.to_pandas()
-    assert list(table.columns) == ["path", "labels", "scores", "error"] and len(table) == 9
+    assert list(table.columns) == ["path", "labels", "scores", "error", "foreign"] and len(table) == 9
     for record, row in zip(records, table.itertuples(), strict=True):
         assert record["path"] == row.path
         assert [entry["label"] for entry in record["labels"]] == row.labels

@@ -3,10 +3,11 @@
 No pickle is read or written. A file is written aside and moved into place, so it is whole or not there. The same
 learning gives the same bytes.
 
-    tensors    weight, bias, prototypes, thresholds.values, thresholds.slope, statistics.NAME
+    tensors    weight, bias, prototypes, thresholds.values, thresholds.slope, novelty.NAME, statistics.NAME
     metadata   piaa: {format, format_version, labels, learnt, text_scales, settings, report, tensors}
 
 Version 1 kept the scales as tensors and format and version as metadata of their own; `piaa.classifier_v1` reads it.
+Version 2 had no test for foreign images (novelty), and such a file does no such test.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from piaa.method.recipes import Scales
 from piaa.vocabulary.labels import Label
 
 FORMAT = "piaa-classifier"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _CORE = ("weight", "bias", "prototypes")
 _STATISTICS = "statistics."
@@ -266,6 +267,8 @@ def _faults(classifier: Classifier) -> Iterator[str]:
         array = getattr(learnt.thresholds, name)
         if array.shape != (len(labels),):
             yield f"thresholds {name!r} is {_shape(array)} for {len(labels)} classes"
+    if learnt.novelty and (reason := learnt.novelty.fault(weight.shape[-1])):
+        yield reason
     for name in ("settings", "report"):
         if not isinstance(getattr(classifier, name), dict):
             yield f"{name} is not a dictionary"

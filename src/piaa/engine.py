@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from torch import Tensor
 from piaa.classifier import Classifier
 from piaa.method.evidence import Evidence
 from piaa.method.learning import Learnt, learn, sample_scores
-from piaa.method.patch_classifier import PatchClassifier
+from piaa.method.novelty import learn_novelty
+from piaa.method.patch_classifier import PatchClassifier, is_foreign
 from piaa.method.pvcl import PVCLResult
 from piaa.method.recipes import Recipe, Scales
 from piaa.method.reliability import quality_notes, quality_of
@@ -185,10 +186,12 @@ class Learner:
         return self.evidence.scales(self.prototypes, none, self.prototypes, self.recipe)
 
     def finish(self, rule: str = DEFAULT_RULE) -> Classifier:
-        """Stages I to III, the scales of inference, and the thresholds by `rule`, on what has been seen."""
+        """Stages I to III, scales, thresholds by `rule` and the test for foreign images, on what has been seen."""
         (classifier, result, text), recipe, found = self._chosen()
         scores = sample_scores(classifier, self.evidence)
-        learnt = replace(classifier, thresholds=learn_thresholds(scores, rule))
+        cls, patches = self.evidence.sample.cls, self.evidence.sample.patches
+        thresholds = learn_thresholds(scores, rule, None if cls is None else classifier.cls_witness(cls))
+        learnt = replace(classifier, thresholds=thresholds, novelty=learn_novelty(cls, patches))
         if found:
             found["expected_ap"] = expected_average_precision(scores).tolist()
         provenance = self.evidence.bank.rows()["provenance"][result.kept]
@@ -233,6 +236,23 @@ class Learner:
         }
 
 
+class Seen(NamedTuple):
+    """What is known of N images.
+
+    Attributes:
+        scores: N x C, 0 to 1.
+        strangeness: N float32: above 1 an image is unlike those of the fit.
+    """
+
+    scores: Tensor
+    strangeness: Tensor
+
+    @property
+    def foreign(self) -> NDArray[np.bool_]:
+        """N: which images are unlike those of the fit."""
+        return is_foreign(self.strangeness)
+
+
 class Scorer:
     """PAA over image batches (section 3.4), and the decision which labels an image has.
 
@@ -262,23 +282,43 @@ class Scorer:
 
     def score_encoded(self, encoded: Encoded) -> Tensor:
         """Eq. 11 to 13 on embeddings: N x C, 0 to 1. One image at a time, so that no bit of it tells of the batch."""
-        rows = (slice(index, index + 1) for index in range(len(encoded.cls)))
-        return torch.cat([self.learnt.score(encoded.cls[row], encoded.patches[row]) for row in rows])
+        return torch.cat([self.learnt.score(*one) for one in _one_by_one(encoded)])
+
+    def look_encoded(self, encoded: Encoded) -> Seen:
+        """Scores, and how unlike the images of the fit these are, likewise one image at a time."""
+        strange = torch.cat([self.learnt.strangeness(*one) for one in _one_by_one(encoded)])
+        return Seen(self.score_encoded(encoded), strange)
+
+    def look(self, images: Tensor) -> Seen:
+        """The same of N x 3 x H x W."""
+        return self.look_encoded(self.encode(images))
+
+    @property
+    def tests_foreign(self) -> bool:
+        """Whether the classifier has a test for images unlike those of the fit."""
+        return self.learnt.novelty is not None
 
     def score(self, images: Tensor) -> Tensor:
         """N x 3 x H x W to scores N x C, eq. 13."""
         return self.score_encoded(self.encode(images))
 
-    def decide(self, scores: Tensor) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def decide(
+        self, scores: Tensor, strangeness: Tensor | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Calibrated scores N x C (0..1, 0.5 is the class's threshold) and which labels each image has."""
-        return self.learnt.calibrate(scores), self.learnt.decide(scores)
+        return self.learnt.calibrate(scores), self.learnt.decide(scores, strangeness)
 
-    def patch_maps(self, image: Image.Image) -> tuple[Tensor, Tensor]:
-        """For one image: p of eq. 11 as C x rows x columns, in its largest view, and its scores C."""
+    def patch_maps(self, image: Image.Image) -> tuple[Tensor, Seen]:
+        """For one image: p of eq. 11 as C x rows x columns, in its largest view, and what is known of it."""
         encoded = self.encode(self.preprocess(image)[None])
         p = self.learnt.probabilities(encoded.patches[0])
         finest = p[-encoded.grid[0] * encoded.grid[1] :]
-        return finest.T.reshape(len(self.label_names), *encoded.grid), self.score_encoded(encoded)[0]
+        return finest.T.reshape(len(self.label_names), *encoded.grid), self.look_encoded(encoded)
+
+
+def _one_by_one(encoded: Encoded) -> Iterator[tuple[Tensor, Tensor]]:
+    rows = (slice(index, index + 1) for index in range(len(encoded.cls)))
+    return ((encoded.cls[row], encoded.patches[row]) for row in rows)
 
 
 def software() -> dict[str, str]:

@@ -19,7 +19,7 @@ from piaa.baselines import Method, OnEmbeddings, get_method, method_from_dict
 from piaa.baselines.base import Observer
 from piaa.baselines.sample import RowSample
 from piaa.classifier import Classifier
-from piaa.engine import Learner, Scorer, Setup, digest, software
+from piaa.engine import Learner, Scorer, Seen, Setup, digest, software
 from piaa.errors import ClassifierError, InputError
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Scales
@@ -188,12 +188,21 @@ class MethodScorer:
             )
         return self.method.score(self.observe(images), self._words, self._own)
 
-    def decide(self, scores: Tensor) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    tests_foreign = False
+    """Other methods have no test for images unlike those of the fit."""
+
+    def look(self, images: Tensor) -> Seen:
+        """Scores; every image is taken for a usual one."""
+        return Seen(self.score(images), torch.zeros(len(images)))
+
+    def decide(
+        self, scores: Tensor, strangeness: Tensor | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Calibrated scores N x C (0..1, 0.5 is the class's threshold) and which labels each image has."""
         return self.learnt.calibrate(scores), self.learnt.decide(scores)
 
-    def patch_maps(self, image: Image.Image) -> tuple[Tensor, Tensor]:
-        """For one image: where each class is, C x rows x columns, and its scores C.
+    def patch_maps(self, image: Image.Image) -> tuple[Tensor, Seen]:
+        """For one image: where each class is, C x rows x columns, and what is known of it.
 
         Raises:
             InputError: for a method that does not say where.
@@ -204,7 +213,7 @@ class MethodScorer:
                 "piaa, tagclip and the methods with text patches can"
             )
         pixels = self.preprocess(image)
-        return self.method.maps(self.setup, self._words, pixels), self.score(pixels[None])[0]
+        return self.method.maps(self.setup, self._words, pixels), self.look(pixels[None])
 
 
 AnyLearner = Learner | MethodLearner

@@ -41,9 +41,13 @@ def ask(tags: Tags, thresholds: Thresholds, count: int, seed: int) -> list[Quest
     """
     if count < 1:
         raise InputError(f"{count} questions: ask at least one")
-    places, weights = choose_pairs(tags.scores, count, seed)
+    scores = tags.scores.copy()
+    scores[list(tags.foreign)] = np.nan  # they have no label whatever their score, so an answer would tell nothing
+    places, weights = choose_pairs(scores, count, seed)
     if not len(places):
-        raise InputError("no readable image among the tagged ones, so there is nothing to ask about")
+        raise InputError(
+            "no readable image like those of the fit among the tagged ones, so there is nothing to ask about"
+        )
     name = _name(thresholds)
     return [
         Question(tags.paths[i], tags.classes[c], float(tags.scores[i, c]), float(weight), name)

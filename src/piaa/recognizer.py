@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError as ScikitNotFittedError
+from torch import Tensor
 
 from piaa.baselines import PIAA, Method, get_method
 from piaa.classifier import Classifier
-from piaa.engine import Learner, Setup
+from piaa.engine import Learner, Seen, Setup
 from piaa.errors import InputError, ModelError
 from piaa.explanation import Explanation
 from piaa.inputs.items import iterate
@@ -183,36 +185,41 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Scores S of eq. 13: N x C, 0 to 1; a row of NaN for an image that cannot be read."""
-        return self._score(X)[0]
+        return self._look(X)[0].scores.numpy()
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Calibrated scores N x C, 0..1: 0.5 is the threshold of the class; NaN rows as in `decision_function`.
 
         Within a class they rank images as `decision_function` does, and they can be compared across classes.
         """
-        return self._fitted().learnt.calibrate(self._score(X)[0])
+        return self._fitted().learnt.calibrate(self._look(X)[0].scores)
 
     def predict(self, X: Any) -> list[set[str]]:
-        """The labels of each image, at thresholds learnt without labels; an empty set for an unreadable image."""
+        """The labels of each image, at thresholds learnt without labels; none for an unreadable or foreign image."""
         classifier = self._fitted()
         names = classifier.label_names
-        decided = classifier.learnt.decide(self._score(X)[0])
+        seen, _ = self._look(X)
+        _tell_foreign(seen)
+        decided = classifier.learnt.decide(*seen)
         return [{names[c] for c in np.flatnonzero(row)} for row in decided]
 
     def tag(self, X: Any) -> Tags:
         """One object an image, with its path, its labels in order of score, and the scores: see `piaa.tags`."""
         classifier = self._fitted()
-        scores, run = self._score(X)
+        seen, run = self._look(X)
+        _tell_foreign(seen)
         return Tags(
             run.ids,
             classifier.label_names,
-            classifier.learnt.calibrate(scores),
-            classifier.learnt.decide(scores),
+            classifier.learnt.calibrate(seen.scores),
+            classifier.learnt.decide(*seen),
             run.reasons,
+            frozenset(np.flatnonzero(seen.foreign).tolist()),
         )
 
     def explain(self, image: Any, top: int = 5) -> Explanation:
-        """Heat maps p(c|patch) of the decided labels of one image, or of the `top` best where none is decided.
+        """Heat maps p(c|patch) of the decided labels of one image, or of the `top` best where none is decided,
+        as for an image unlike those of the fit.
 
         Raises:
             ImageError: when the image cannot be read.
@@ -223,8 +230,8 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             raise InputError(f"{image}: explain takes one image, and here are several; call it for each of them")
         picture = items[0].load()
         scorer = self.scorer()
-        maps, scores = scorer.patch_maps(picture)
-        calibrated, decided = scorer.decide(scores[None])
+        maps, seen = scorer.patch_maps(picture)
+        calibrated, decided = scorer.decide(*seen)
         order = np.argsort(-calibrated[0], kind="stable")
         chosen = [int(c) for c in order if decided[0, c]] or [int(c) for c in order[:top]]
         return Explanation(
@@ -252,6 +259,12 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         except ValueError as error:
             raise InputError(str(error)) from error
         self.classifier_ = replace(classifier, learnt=replace(classifier.learnt, thresholds=changed))
+        return self
+
+    def keep_foreign(self) -> Self:
+        """From now on images that are unlike those of the fit get labels like all others; `save` keeps that."""
+        classifier = self._fitted()
+        self.classifier_ = replace(classifier, learnt=replace(classifier.learnt, novelty=None))
         return self
 
     def ask(self, tags: Tags, n: int = 100, seed: int = 0) -> list[Question]:
@@ -296,6 +309,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
         batch_size: int = 0,
         workers: int = 2,
         quality: str | None = None,
+        keep_foreign: bool = False,
     ) -> Self:
         """The recognizer that `save` wrote; its model is loaded too. The engine need not be that of the fit.
 
@@ -309,6 +323,7 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             batch_size: images at a time.
             workers: threads that decode.
             quality: None is that of the fit; another one that sees images in the same sizes only changes the engine.
+            keep_foreign: see the method of that name.
 
         Raises:
             InputError: for a quality that sees images in other sizes than the fit did.
@@ -336,7 +351,8 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
             raise ModelError(f"{path}: its model cannot be had: {error}\n{advice}") from error
         if quality:
             check_quality(quality, s, setup.model)
-        return recognizer._become(classifier, setup)
+        recognizer._become(classifier, setup)
+        return recognizer.keep_foreign() if keep_foreign else recognizer
 
     def push_to_hub(self, name: str, **options: Any) -> Pushed:
         """Upload the classifier and its card to `hf-hub:OWNER/NAME`; see `piaa.hub.push`."""
@@ -444,18 +460,20 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
     def _reading(self, X: Any, setup: Setup) -> Reading:
         return Reading(X, setup.preprocess, setup.decoded_together, self.workers)
 
-    def _score(self, X: Any) -> tuple[NDArray[np.float64], Reading]:
-        """Scores N x C with rows of NaN for what cannot be read, and what else is known of the images."""
+    def _look(self, X: Any) -> tuple[Seen, Reading]:
+        """Scores N x C with rows of NaN for what cannot be read, strangeness, and what else is known of the images."""
         scorer = self.scorer()
         run = self._reading(X, scorer.setup)
-        rows: dict[int, NDArray[np.float64]] = {}
+        rows: dict[int, tuple[Tensor, Tensor]] = {}
         for batch in run.batches():
-            rows.update(zip(batch.indices, scorer.score(batch.images).double().numpy(), strict=True))
-        result = np.full((len(run.ids), len(scorer.label_names)), np.nan)
-        for index, row in rows.items():
-            result[index] = row
+            scores, strangeness = scorer.look(batch.images)
+            rows.update(zip(batch.indices, zip(scores.double(), strangeness, strict=True), strict=True))
+        scores = torch.full((len(run.ids), len(scorer.label_names)), torch.nan, dtype=torch.float64)
+        strangeness = torch.zeros(len(run.ids))
+        for index, (row, strange) in rows.items():
+            scores[index], strangeness[index] = row, strange
         self._finish(run, "scored")
-        return result, run
+        return Seen(scores, strangeness), run
 
     def _finish(self, run: Reading, verb: str) -> None:
         errors = self.errors_ = [(run.ids[index], reason) for index, reason in run.reasons.items()]
@@ -465,3 +483,13 @@ class Recognizer(BaseEstimator):  # type: ignore[misc]
                 f"{len(errors)} images could not be {verb} (see errors_); the first: {path}: {reason}",
                 stacklevel=4,
             )
+
+
+def _tell_foreign(seen: Seen) -> None:
+    count = int(seen.foreign.sum())
+    if count:
+        warnings.warn(
+            f"{count} of {len(seen.scores)} images are unlike those of the fit and were given no label (foreign in "
+            "Recognizer.tag's answer); keep_foreign() gives them labels too",
+            stacklevel=3,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -25,12 +25,14 @@ class Tagged:
         scores: calibrated score of every class, 0 to 1, the highest first; 0.5 is the class's threshold. Empty for an
             image that could not be read.
         error: why it could not be read, or None.
+        foreign: whether it is unlike the images of the fit; such an image has no label.
     """
 
     path: str
     labels: tuple[str, ...]
     scores: dict[str, float]
     error: str | None = None
+    foreign: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,7 @@ class Tags(Sequence[Tagged]):
         scores: N x C, calibrated, 0 to 1; a row of NaN for an image that could not be read.
         decided: N x C bool.
         errors: position of an image to the reason why it could not be read.
+        foreign: positions of the images that are unlike those of the fit.
     """
 
     paths: list[str]
@@ -50,6 +53,7 @@ class Tags(Sequence[Tagged]):
     scores: NDArray[np.float64]
     decided: NDArray[np.bool_]
     errors: dict[int, str]
+    foreign: frozenset[int] = field(default_factory=frozenset)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -68,21 +72,23 @@ class Tags(Sequence[Tagged]):
         row = self.scores[position]
         order = np.argsort(-row, kind="stable")  # ties in the order of the classes
         labels = tuple(self.classes[c] for c in order if self.decided[position, c])
-        return Tagged(self.paths[position], labels, {self.classes[c]: float(row[c]) for c in order})
+        scores = {self.classes[c]: float(row[c]) for c in order}
+        return Tagged(self.paths[position], labels, scores, foreign=position in self.foreign)
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """A record an image, as `piaa tag` writes them: `path`, `labels` (each `label` and `score`), and `error`."""
+        """A record an image, as `piaa tag` writes them: `path`, `labels` (`label` and `score`), `error`, `foreign`."""
         return [
             {
                 "path": one.path,
                 "labels": [{"label": name, "score": one.scores[name]} for name in one.labels],
                 "error": one.error,
+                "foreign": one.foreign,
             }
             for one in self
         ]
 
     def to_pandas(self) -> pandas.DataFrame:
-        """A row an image: `path`, `labels` (a list, the surest first), `scores` (theirs), `error`.
+        """A row an image: `path`, `labels` (a list, the surest first), `scores` (theirs), `error`, `foreign`.
 
         Raises:
             InputError: when pandas is not installed.
@@ -98,5 +104,6 @@ class Tags(Sequence[Tagged]):
                 "labels": [list(one.labels) for one in images],
                 "scores": [[one.scores[name] for name in one.labels] for one in images],
                 "error": [one.error for one in images],
+                "foreign": [one.foreign for one in images],
             }
         )

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from piaa.cli.serve import named_files, read_sets
+from piaa.engine import Seen
 from piaa.errors import InputError
 from piaa.serve.settings import KEY_VARIABLE, Settings, read_key
 
@@ -108,8 +109,8 @@ class Model:
             raise RuntimeError("dark")
         return Encoded(torch.ones(len(images), 3), torch.ones(len(images), 1, 3), (1, 1))
 
-    def score_encoded(self, encoded: Encoded) -> torch.Tensor:
-        return torch.full((len(encoded.cls), 2), 0.5)
+    def look_encoded(self, encoded: Encoded) -> Seen:
+        return Seen(torch.full((len(encoded.cls), 2), 0.5), torch.zeros(len(encoded.cls)))
 
 
 def picture(colour: str) -> bytes:

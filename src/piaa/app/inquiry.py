@@ -59,7 +59,8 @@ class Inquiry:
         scores = np.full(view.result.scores.shape, np.nan)
         scores[:, classes] = at_half(view.result.scores, view.thresholds)[:, classes]
         decided = view.result.scores >= view.thresholds
-        questions = ask(Tags(view.result.paths, view.result.classes, scores, decided, {}), moved, count, seed)
+        tags = Tags(view.result.paths, view.result.classes, scores, decided, {}, view.result.foreign)
+        questions = ask(tags, moved, count, seed)
         order = np.random.default_rng(seed).permutation(len(questions))
         return cls([questions[number] for number in order], classes, moved)
 

@@ -43,6 +43,7 @@ class View:
     def given(self) -> Flags:
         """N x C: the labels that images have."""
         given: Flags = self.result.scores >= self.thresholds
+        given[list(self.result.foreign)] = False
         for image, classes in self.checked.items():
             given[image] = False
             given[image, list(classes)] = True
@@ -105,7 +106,8 @@ class View:
             if c in wanted
         ]
         name = Path(self.result.paths[index]).name
-        return {"image": index, "name": name, "checked": index in self.checked, "labels": labels}
+        foreign = index in self.result.foreign
+        return {"image": index, "name": name, "checked": index in self.checked, "foreign": foreign, "labels": labels}
 
     def check(self, image: int = 0, class_index: int = 0) -> None:
         """Refuse numbers that do not exist.

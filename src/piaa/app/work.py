@@ -44,6 +44,7 @@ class Result:
         classes: C names.
         scores: N x C, calibrated, 0..1; 0.5 is where the classifier's own threshold lies.
         failed: (path, reason) of the others.
+        foreign: numbers of the images that are unlike those of the fit, and so are given no label.
         notes: class to what the user should know about its threshold.
         run: its number; another for every result of a session.
         warnings: what else the user should know, such as words that the model cannot tell apart.
@@ -54,6 +55,7 @@ class Result:
     classes: list[str]
     scores: NDArray[np.float64]
     failed: list[tuple[str, str]]
+    foreign: frozenset[int] = frozenset()
     notes: dict[str, str] = field(default_factory=dict)
     run: int = 1
     warnings: list[str] = field(default_factory=list)
@@ -189,10 +191,13 @@ def _tag(recognizer: Recognizer, items: Sequence[Item], work: Work, run: int) ->
 
     kept: list[Item] = []
     rows: list[NDArray[np.float64]] = []
+    foreign: set[int] = set()
     for batch in batches(items, scorer.preprocess, scorer.setup.decoded_together, WORKERS, note):
-        calibrated, _ = scorer.decide(scorer.score(batch.images))
-        for index, row in zip(batch.indices, np.asarray(calibrated, dtype=np.float64), strict=True):
+        seen = scorer.look(batch.images)
+        calibrated = np.asarray(scorer.decide(*seen)[0], dtype=np.float64)
+        for index, row, strange in zip(batch.indices, calibrated, seen.foreign, strict=True):
             if np.isfinite(row).all():
+                foreign |= {len(kept)} if strange else set()
                 kept.append(items[index])
                 rows.append(row)
             else:
@@ -205,4 +210,9 @@ def _tag(recognizer: Recognizer, items: Sequence[Item], work: Work, run: int) ->
     model = scorer.setup.model
     random = model.pretrained.partition(":")[0] == "random"
     warned = [f"the weights of {model.name} are random: these labels mean nothing"] if random else []
-    return Result(kept, [item.id for item in kept], names, np.stack(rows), failed, notes, run, warned)
+    if foreign:
+        warned.append(
+            f"{len(foreign):,} of {len(kept):,} pictures are unlike those that was learnt from and were given no label"
+        )
+    ids = [item.id for item in kept]
+    return Result(kept, ids, names, np.stack(rows), failed, frozenset(foreign), notes, run, warned)

@@ -63,6 +63,12 @@ MovedModel = Annotated[
 MovedPretrained = Annotated[
     str | None, typer.Option("--pretrained", help="Its tag or checkpoint file, beside --model.")
 ]
+KeepForeign = Annotated[
+    bool,
+    typer.Option(
+        "--keep-foreign", help="Give labels to images unlike those of the fit, too; else they get none and are counted."
+    ),
+]
 FrontEnd = Annotated[
     str | None, typer.Option("--front-end", help="clip, sclip, itaclip or sc-clip; else the model's own.")
 ]

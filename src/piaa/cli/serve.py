@@ -37,6 +37,7 @@ def serve(
     queue: Annotated[int, typer.Option(min=1, help="Images that may wait, of all requests.")] = 256,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds of a request.")] = 60.0,
     quality: options.RunQuality = None,
+    keep_foreign: options.KeepForeign = False,
     device: options.Device = "auto",
     engine: options.EngineName = None,
     batch_size: options.BatchSize = 0,
@@ -61,7 +62,11 @@ def serve(
     settings = Settings(max_bytes, max_pixels, max_images, queue, timeout, workers, read_key(api_key_file))
     listener = listen(host, port)
     with listener:
-        loader = Loader({"quality": quality, "device": device, "engine": engine, "batch_size": batch_size}, sets)
+        chosen = {
+            "quality": quality, "device": device, "engine": engine, "batch_size": batch_size,
+            "keep_foreign": keep_foreign,
+        }  # fmt: skip
+        loader = Loader(chosen, sets)
         shelf = Shelf(files, loader)
         check_sets(shelf, sets)
         service = Service(settings, shelf)

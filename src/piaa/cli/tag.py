@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from piaa.cli import options
-from piaa.cli.console import INCOMPLETE, HarmlessLines, console, show_notices, shows_errors
+from piaa.cli.console import INCOMPLETE, HarmlessLines, console, show_note, show_notices, shows_errors
 from piaa.cli.loading import load_recognizer, with_head
 from piaa.cli.watching import Watch, watching
 from piaa.errors import InputError
@@ -66,6 +66,7 @@ def tag(
         Path | None, typer.Option(help="Also write a page with thumbnails and labels to this .html.")
     ] = None,
     head: options.Head = None,
+    keep_foreign: options.KeepForeign = False,
     model: options.MovedModel = None,
     pretrained: options.MovedPretrained = None,
     quality: options.RunQuality = None,
@@ -109,6 +110,7 @@ def tag(
             engine=engine,
             batch_size=batch_size,
             workers=workers,
+            keep_foreign=keep_foreign,
         )
         recognizer.set_thresholds(parse_thresholds(threshold or []))
         scorer = with_head(recognizer, head, threshold)
@@ -129,10 +131,21 @@ def tag(
     extra = f", {summary.kept} kept, {summary.gone} gone" if update else ""
     text = f"tagged {summary.tagged} images in {summary.seconds:.1f} s{extra} -> {out}"
     console.print(text, markup=False, highlight=False)
+    if summary.foreign:
+        show_note(foreign_note(summary.foreign, summary.tagged))
     if gallery:
         show_gallery(out, gallery)
     if summary.failed:
         raise typer.Exit(INCOMPLETE)
+
+
+def foreign_note(foreign: int, tagged: int) -> str:
+    """What became of images that are unlike those of the fit."""
+    return (
+        f"{foreign:,} of {tagged:,} images are unlike those that the classifier was learnt from and were given no "
+        "label (foreign in the output); --keep-foreign gives them labels, a fit with such images among the others "
+        "knows them"
+    )
 
 
 def to_file(scorer: Any, images: Any, out: Path, watch: Watch, together: int, **given: Any) -> Any:

@@ -27,7 +27,7 @@ class Result:
 
     Attributes:
         failed: index of an image to the reason why it could not be read.
-        data: scores of the others (float32, n x C), or evidence (safetensors).
+        data: scores and strangeness of the others (float32, n x (C + 1)), or evidence (safetensors).
     """
 
     first: int
@@ -152,7 +152,7 @@ def merge_results(results: Sequence[Result]) -> Result:
 
 
 def scores_of(result: Result) -> dict[int, Tensor]:
-    """Index of an image to its scores, C float32."""
+    """Index of an image to its scores and its strangeness, C + 1 float32."""
     read = [index for index in range(result.first, result.first + result.count) if index not in result.failed]
     if not read:
         return {}
@@ -161,5 +161,5 @@ def scores_of(result: Result) -> dict[int, Tensor]:
 
 
 def scores_to_bytes(scores: Sequence[Any]) -> bytes:
-    """N batches of scores n x C as bytes."""
+    """N batches of scores and strangeness, n x (C + 1), as bytes."""
     return b"" if not scores else torch.cat([part.float().cpu() for part in scores]).numpy().tobytes()

@@ -16,7 +16,7 @@ from piaa.cluster.pipeline import FAN_IN, Block, Plan, connect, run_blocks
 from piaa.cluster.results import Result, limits_of, merge_into, scores_of
 from piaa.cluster.stream import ClusterFailure, Stream
 from piaa.cluster.workers import FitWorker, TagWorker
-from piaa.engine import Learner, Scorer
+from piaa.engine import Learner, Scorer, Seen
 from piaa.errors import InputError
 from piaa.jobs.fit import CHECKPOINT_EVERY
 from piaa.jobs.tag import SHARD_SIZE
@@ -199,14 +199,23 @@ class _ClusterScorer:
         return self.scorer.setup
 
     def preprocess(self, scores: Any, /) -> Tensor:
-        """C scores."""
+        """C scores, and how unlike the images of the fit it is."""
         found: Tensor = scores
         return found
 
     def score(self, images: Tensor) -> Tensor:
         """N x C, as they came."""
-        return images
+        return self.look(images).scores
 
-    def decide(self, scores: Tensor) -> tuple[Any, Any]:
+    def look(self, images: Tensor) -> Seen:
+        """Both, as they came."""
+        return Seen(images[:, :-1], images[:, -1])
+
+    @property
+    def tests_foreign(self) -> bool:
+        """The scorer's own."""
+        return self.scorer.tests_foreign
+
+    def decide(self, scores: Tensor, strangeness: Tensor | None = None) -> tuple[Any, Any]:
         """The scorer's decision."""
-        return self.scorer.decide(scores)
+        return self.scorer.decide(scores, strangeness)

@@ -103,11 +103,11 @@ class TagWorker:
         self.reader = _Reader(self.scorer.setup.decoded_together, threads[1])
 
     def work(self, first: int, items: Sequence[Item], limits: Limits | None) -> Result:
-        """Scores of eq. 13 of every image that can be read."""
-        scores = [
-            self.scorer.score(batch.images) for batch in self.reader.batches(first, items, self.scorer.preprocess)
-        ]
-        return Result(first, len(items), self.reader.failed(first, len(items)), scores_to_bytes(scores))
+        """Scores of eq. 13 of every image that can be read, and as the last column how unlike the fit's it is."""
+        batches = self.reader.batches(first, items, self.scorer.preprocess)
+        seen = [self.scorer.look(batch.images) for batch in batches]
+        rows = [torch.cat([one.scores.float(), one.strangeness[:, None]], dim=1) for one in seen]
+        return Result(first, len(items), self.reader.failed(first, len(items)), scores_to_bytes(rows))
 
 
 def read_ahead(items: Sequence[Item]) -> list[Item]:

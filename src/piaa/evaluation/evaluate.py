@@ -55,18 +55,18 @@ class ManyScores(Protocol):
     """A scorer that says itself what is measured of it, such as `piaa.training.together.TogetherScorer`.
 
     Attributes:
-        main: the entry of `scores_by_name` that `decide` decides.
+        main: the entry of `look_by_name` that `decide` decides.
     """
 
     main: str
 
-    def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
-        """N x 3 x H x W to N x C each."""
+    def look_by_name(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """N x 3 x H x W to scores N x C each, and N: how unlike the images of the fit these are."""
 
     def preprocess(self, image: Image.Image, /) -> Tensor:
         """PIL RGB to 3 x H x W."""
 
-    def decide(self, scores: Tensor) -> tuple[Any, Any]:
+    def decide(self, scores: Tensor, strangeness: Tensor | None = None) -> tuple[Any, Any]:
         """Calibrated scores N x C and which labels each image has, N x C bool."""
 
 
@@ -182,17 +182,18 @@ def _main(scorer: AnyScorer | ManyScores) -> str:
     return scorer.method.name if isinstance(scorer, MethodScorer) else PIAA
 
 
-def _seen(scorer: AnyScorer | ManyScores, images: Tensor) -> dict[str, Tensor]:
-    """Of a batch: scores of every method of `METHODS`, or the rows of another method."""
+def _seen(scorer: AnyScorer | ManyScores, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Of a batch: scores of every method of `METHODS`, or the rows of another method; and how strange images are."""
     if isinstance(scorer, ManyScores):
-        return scorer.scores_by_name(images)
+        return scorer.look_by_name(images)
     if isinstance(scorer, MethodScorer):
-        return {scorer.method.name: scorer.observe(images)}
-    return method_scores(scorer.classifier, scorer.encode(images))
+        return {scorer.method.name: scorer.observe(images)}, torch.zeros(len(images))
+    encoded = scorer.encode(images)
+    return method_scores(scorer.classifier, encoded), scorer.look_encoded(encoded).strangeness
 
 
 def _scores(scorer: AnyScorer | ManyScores, seen: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Scores of the whole set from what `_seen` gave."""
+    """Scores of the whole set from what `_seen` gave of its batches."""
     if isinstance(scorer, MethodScorer):
         return {name: scorer.score_set(rows) for name, rows in seen.items()}
     return seen
@@ -228,10 +229,13 @@ def evaluate(
     ids: list[str] = []
     known: list[str] = []
     parts: dict[str, list[Tensor]] = {}
+    strange: list[Tensor] = []
     for batch in batches(named.items(), scorer.preprocess, batch_size, workers, report):
         ids.extend(batch.ids)
         known.extend(key for key in (named.keys[index] for index in batch.indices) if key is not None)
-        for name, values in _seen(scorer, batch.images).items():
+        seen, strangeness = _seen(scorer, batch.images)
+        strange.append(strangeness)
+        for name, values in seen.items():
             parts.setdefault(name, []).append(values)
         if progress:
             progress(batch.indices[-1] + 1, len(truth.labels))
@@ -239,7 +243,7 @@ def evaluate(
         raise InputError(NONE_NAMED)
     main = _main(scorer)
     kept = _scores(scorer, {name: torch.cat(part) for name, part in parts.items()})
-    calibrated, decided = scorer.decide(kept[main])
+    calibrated, decided = scorer.decide(kept[main], torch.cat(strange))
     return Evaluation(
         ids,
         torch.from_numpy(truth.targets(known)),

@@ -49,9 +49,9 @@ def keep_maps(job: Job, count: int) -> int:
     for number, row in enumerate(rows):
         image = job.dataset.test[job.test.indices[job.known[0][row]]].load()
         small = _shrunk(image)
-        maps, scores = scorer.patch_maps(image)
+        maps, seen = scorer.patch_maps(image)
         true = job.labels[row].nonzero()[:, 0].tolist()
-        chosen = sorted(true, key=lambda c: -float(scores[c]))[:SHOWN_LABELS]
+        chosen = sorted(true, key=lambda c: -float(seen.scores[0, c]))[:SHOWN_LABELS]
         attention = cls_attention(job.setup.model.tower, preprocess(image)[None])[0]
         region = preprocess.region(*small.size)
         arrays[f"image-{number}"] = np.asarray(small)

@@ -34,6 +34,7 @@ class Summary:
         kept: of an update: rows that were there already and still hold.
         gone: of an update: rows whose image is no longer there, marked so.
         skipped_endings: the skipped files by lower-case ending.
+        foreign: of the tagged: unlike the images of the fit, and so given no label; None where there is no such test.
     """
 
     images: int
@@ -46,6 +47,7 @@ class Summary:
     kept: int = 0
     gone: int = 0
     skipped_endings: dict[str, int] = field(default_factory=dict)
+    foreign: int | None = None
 
 
 class ErrorLog:

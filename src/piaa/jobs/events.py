@@ -19,6 +19,7 @@ WRITE_EVERY = 10.0
 _METRICS = {
     "piaa_images": ("gauge", "Images dealt with, failed ones too."),
     "piaa_images_failed": ("gauge", "Images that could not be read or scored."),
+    "piaa_images_foreign": ("gauge", "Images unlike those of the fit, given no label; where that is tested."),
     "piaa_images_expected": ("gauge", "Images in the input, where known."),
     "piaa_run_seconds": ("gauge", "Seconds since the run began."),
     "piaa_run_state": ("gauge", "0 running, 1 finished, 2 stopped by a signal, 3 failed."),
@@ -93,6 +94,7 @@ class MetricsFile:
         values = {
             "piaa_images": last.get("images", 0),
             "piaa_images_failed": last.get("failed", 0),
+            "piaa_images_foreign": last.get("foreign"),
             "piaa_images_expected": last.get("total"),
             "piaa_run_seconds": last.get("seconds", 0),
             "piaa_run_state": _STATES.get(last["event"], 0),

@@ -12,6 +12,7 @@ from typing import Any
 
 from piaa.errors import InputError
 from piaa.files import SYSTEM_FILES, is_storable, parse_json
+from piaa.jobs.formats import FOREIGN
 from piaa.jobs.layout import Layout
 from piaa.version import __version__
 
@@ -33,6 +34,7 @@ def about_tags(scorer: Any) -> dict[str, Any]:
         "classifier": scorer.fingerprint,
         "model": setup.describe() if setup is not None else {},
         "classes": list(scorer.label_names),
+        **({FOREIGN: True} if getattr(scorer, "tests_foreign", False) else {}),
     }
 
 
@@ -128,6 +130,8 @@ _COUNTS = ("rows", "failed", "gone")
 def _is_part(part: Any) -> bool:
     if not isinstance(part, dict) or not all(type(part.get(name)) is int for name in (*_COUNTS, "bytes")):
         return False
+    if type(part.get(FOREIGN, 0)) is not int:  # older ones have none
+        return False
     path = part.get("path")
     if not isinstance(path, str) or not is_storable(path) or not isinstance(part.get("sha256"), str):
         return False
@@ -158,6 +162,8 @@ def versions() -> dict[str, str]:
 def make_manifest(about: dict[str, Any], parts: Sequence[dict[str, Any]], **values: Any) -> dict[str, Any]:
     """A manifest; `values` are what the run adds: its id, layout, shard, generation."""
     counts = {name: sum(part[name] for part in parts) for name in _COUNTS}
+    if about.get(FOREIGN):
+        counts[FOREIGN] = sum(part.get(FOREIGN, 0) for part in parts)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

@@ -4,7 +4,7 @@ Columns (layout `piaa-tags` 1): path, labels (list of {label, score}), scores (l
 metadata's `classes`; with all scores), embedding (list of d float, raw [CLS]; with embeddings), width, height, bytes,
 modified (time of the file's last change), stamp (by which an update knows an unchanged image), content_hash (with
 content hashes), tagged (when the run that tagged it began), error (why it failed), gone (whether the image was no
-longer there at an update).
+longer there at an update). Where the classifier tests for it: foreign (whether the image is unlike those of the fit).
 
 A part holds the rows of some consecutive shards. Its metadata say of which and how many rows each has, so that parts
 of several machines can be put in the order of one.
@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 from piaa.files import sync, whole_file, write_json, writing
 from piaa.jobs.common import Record
-from piaa.jobs.formats import Row
+from piaa.jobs.formats import FOREIGN, Row
 from piaa.jobs.formats.parquet import LABELS
 from piaa.jobs.layout import FOLDER, Layout
 from piaa.jobs.manifest import MANIFEST
@@ -71,6 +71,7 @@ class Parts:
                 ("labels", LABELS),
                 *([("scores", pa.list_(pa.float32(), classes))] if layout.all_scores else []),
                 *([("embedding", pa.list_(pa.float32()))] if layout.embeddings else []),
+                *([(FOREIGN, pa.bool_())] if self.about.get(FOREIGN) else []),
                 *((name, pa.int32()) for name in ("width", "height")),
                 ("bytes", pa.int64()),
                 ("modified", moment),
@@ -144,7 +145,11 @@ class Parts:
             error is not None and not away
             for error, away in zip(whole.column("error").to_pylist(), whole.column("gone").to_pylist(), strict=True)
         )
-        return {"path": name, "rows": len(whole), "failed": failed, "gone": gone, **_sum_of(path)}
+        counts = {"rows": len(whole), "failed": failed, "gone": gone}
+        if self.about.get(FOREIGN):
+            flags = zip(whole.column(FOREIGN).to_pylist(), whole.column("gone").to_pylist(), strict=True)
+            counts[FOREIGN] = sum(bool(foreign) and not away for foreign, away in flags)
+        return {"path": name, **counts, **_sum_of(path)}
 
 
 def _value(name: str) -> str:
@@ -189,6 +194,8 @@ def rows_of(table: pa.Table, classes: Sequence[str]) -> Iterator[Row]:
     for value in table.to_pylist():
         if value["error"] is None and not value["gone"]:
             row: Row = {"path": value["path"], "labels": value["labels"]}
+            if FOREIGN in value:
+                row[FOREIGN] = value[FOREIGN]
             if "scores" in value:
                 row["scores"] = {name: round(score, 6) for name, score in zip(classes, value["scores"], strict=True)}
             yield row

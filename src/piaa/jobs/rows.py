@@ -11,7 +11,7 @@ from torch import Tensor
 
 from piaa.errors import InputError
 from piaa.inputs.items import Batch
-from piaa.jobs.formats import Row
+from piaa.jobs.formats import FOREIGN, Row
 from piaa.jobs.layout import Layout
 from piaa.jobs.parts import packed
 
@@ -52,14 +52,16 @@ def check_scorer(scorer: Any, layout: Layout) -> None:
         raise InputError("embeddings need a scorer that shows them, such as piaa.engine.Scorer")
 
 
+def tests_foreign(scorer: Any) -> bool:
+    """Whether a scorer says which images are unlike those of its fit; then every row has `foreign`."""
+    return bool(getattr(scorer, "tests_foreign", False))
+
+
 def rows_of_batch(scorer: Any, batch: Batch, layout: Layout) -> Iterator[Row | None]:
     """A row for each image of the batch, or None where the model gave no usable scores."""
-    if layout.embeddings:
-        encoded = scorer.encode(batch.images)
-        scores, cls = scorer.score_encoded(encoded), encoded.cls.float().numpy()
-    else:
-        scores, cls = scorer.score(batch.images), None
-    calibrated, mask = (np.asarray(values) for values in scorer.decide(scores))
+    scores, strange, cls = _seen(scorer, batch.images, layout)
+    decision = scorer.decide(scores) if strange is None else scorer.decide(scores, strange)
+    calibrated, mask = (np.asarray(values) for values in decision)
     usable = np.isfinite(np.asarray(scores.detach().cpu().float())).all(1) & np.isfinite(calibrated).all(1)
     for index, name in enumerate(batch.ids):
         if not usable[index]:
@@ -67,7 +69,19 @@ def rows_of_batch(scorer: Any, batch: Batch, layout: Layout) -> Iterator[Row | N
             continue
         values = [round(float(value), DIGITS) for value in calibrated[index]]
         row = _row(scorer.label_names, name, values, mask[index], layout.all_scores)
+        if strange is not None:
+            row[FOREIGN] = bool(strange[index] > 1)
         yield row if cls is None else {**row, "embedding": packed(cls[index])}
+
+
+def _seen(scorer: Any, images: Tensor, layout: Layout) -> tuple[Tensor, Tensor | None, Any]:
+    """Scores, strangeness where it is tested, and [CLS] embeddings where the layout wants them."""
+    tested = tests_foreign(scorer)
+    if not layout.embeddings:
+        return (*scorer.look(images), None) if tested else (scorer.score(images), None, None)
+    encoded = scorer.encode(images)
+    cls = encoded.cls.float().numpy()
+    return (*scorer.look_encoded(encoded), cls) if tested else (scorer.score_encoded(encoded), None, cls)
 
 
 def _row(names: Sequence[str], path: str, values: Sequence[float], mask: Any, all_scores: bool) -> Row:

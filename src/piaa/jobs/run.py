@@ -13,6 +13,7 @@ from typing import Any
 from piaa.errors import ImageError, InputError, InterruptedRun
 from piaa.inputs.items import Item
 from piaa.jobs.common import ErrorLog, Progress, Record
+from piaa.jobs.formats import FOREIGN
 from piaa.jobs.limits import ErrorLimit
 from piaa.jobs.lock import Lock
 from piaa.jobs.signals import Stop
@@ -55,6 +56,7 @@ class Run:
         source: of the images.
         seen: images dealt with, failed ones too.
         own: of these, those that are this run's and not another shard's.
+        foreign: of these, those unlike the images of the fit; None where that is not tested.
         listed: hash of the ids of all images in the input, by which shards know that they saw the same.
     """
 
@@ -66,6 +68,7 @@ class Run:
     source: Opened | None = None
     seen: int = 0
     own: int = 0
+    foreign: int | None = None
     listed: Any = field(default_factory=hashlib.sha256)
     begin: float = field(default_factory=time.perf_counter)
 
@@ -94,7 +97,14 @@ class Run:
 
     def counts(self) -> dict[str, Any]:
         """What every event of progress says."""
-        return {"images": self.own, "failed": self.log.count, "total": self.total, "seconds": round(self.seconds, 3)}
+        foreign = {} if self.foreign is None else {"foreign": self.foreign}
+        counts = {"images": self.own, "failed": self.log.count, **foreign, "total": self.total}
+        return {**counts, "seconds": round(self.seconds, 3)}
+
+    def take(self, row: dict[str, Any]) -> None:
+        """Count a row that was tagged."""
+        if self.foreign is not None:
+            self.foreign += bool(row.get(FOREIGN))
 
     def fail(self, error: ImageError, stage: str = "read") -> Record:
         """Take in an image that failed.

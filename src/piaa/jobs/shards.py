@@ -1,9 +1,10 @@
 """A shard of a tagging run as a file: what it covers, then a record of each of its images.
 
-The head is `{"covers", "digest", "whole", "failed", "records", "check"}`: how many items from the shard's first one on,
-a digest of their ids, sizes and times of change, whether these are all of the shard, how many of them failed, a digest
-of the lines that follow, and one of the head itself. A record is a row, or `{"path", "reason", "stage"}` of an image
-that failed. So one changed byte is noticed, wherever it is.
+The head is `{"covers", "digest", "whole", "failed", "records", "foreign", "check"}`: how many items from the shard's
+first one on, a digest of their ids, sizes and times of change, whether these are all of the shard, how many of them
+failed, a digest of the lines that follow, how many images are unlike those of the fit, and a digest of the head itself.
+A record is a row, or `{"path", "reason", "stage"}` of an image that failed. So one changed byte is noticed, wherever it
+is.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from piaa.errors import InputError
 from piaa.files import parse_json
 from piaa.inputs.items import Item
 from piaa.jobs.common import Record, digest_of_items
+from piaa.jobs.formats import FOREIGN
 from piaa.jobs.partial import Partial
 
 LONGEST_HEAD = 4096
@@ -62,6 +64,7 @@ class Head:
     whole: bool
     failed: int
     records: str
+    foreign: int = 0
 
     def fits(self, items: Sequence[Item]) -> bool:
         """Whether it still says what these items, all those of the shard, would give."""
@@ -84,7 +87,9 @@ def write_shard(partial: Partial, number: int, items: Sequence[Item], covers: in
     """Keep the records of the first `covers` of the items."""
     lines = "".join(map(_line, records))
     failed = sum(map(is_error, records))
-    head = asdict(Head(covers, digest_of_items(items[:covers]), covers == len(items), failed, _digest(lines)))
+    foreign = sum(bool(record.get(FOREIGN)) for record in records)
+    whole = covers == len(items)
+    head = asdict(Head(covers, digest_of_items(items[:covers]), whole, failed, _digest(lines), foreign))
     text = _line({**head, "check": _digest(_line(head))}) + lines
     partial.write(shard_name(number), lambda path: path.write_text(text, encoding="utf-8", newline=""))
 

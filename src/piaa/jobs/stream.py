@@ -12,7 +12,7 @@ from piaa.jobs.formats.json_lines import line
 from piaa.jobs.layout import Layout
 from piaa.jobs.limits import ErrorLimit
 from piaa.jobs.manifest import about_tags
-from piaa.jobs.rows import TagScorer, rows_of_batch
+from piaa.jobs.rows import TagScorer, rows_of_batch, tests_foreign
 from piaa.jobs.run import Listener, Rules, Run
 from piaa.jobs.signals import Stop
 from piaa.jobs.source import open_items
@@ -47,6 +47,7 @@ def tag_stream(
     rules = Rules(strict, max_errors, progress, listen, stop)
     source, layout = open_items(inputs), Layout(all_scores=all_scores)
     run = Run("tag", "-", rules, None, ErrorLog(None, strict), source)
+    run.foreign = 0 if tests_foreign(scorer) else None
     run.tell("started", total=source.total, resumed=False)
     stream.write(line(about_tags(scorer)))
 
@@ -61,6 +62,7 @@ def tag_stream(
             else:
                 stream.write(line(row))
                 run.own += 1
+                run.take(row)
         stream.flush()
         if run.step(batch.indices[-1] + 1) and run.seen != run.total:
             raise run.stopped("the lines so far are whole; nothing is kept to go on from")

@@ -5,6 +5,7 @@
     .csv      path, labels (`a;b`), label_scores (`0.9;0.6`), then a column `score:NAME` for each class
     .parquet  path, labels (list of {label, score}), scores (list of C, in the order of `classes` in the metadata)
 
+Where the classifier tests for it, each row has `foreign`: whether the image is unlike those of the fit (CSV: 1 or 0).
 What holds all classes is there only if all scores were asked for. Labels come best first.
 """
 

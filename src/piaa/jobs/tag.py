@@ -17,7 +17,7 @@ from piaa.jobs.lock import locked
 from piaa.jobs.manifest import now
 from piaa.jobs.output import Output, check_plan, check_space, open_output
 from piaa.jobs.partial import Partial, open_partial
-from piaa.jobs.rows import TagScorer, check_scorer, rows_of_batch
+from piaa.jobs.rows import TagScorer, check_scorer, rows_of_batch, tests_foreign
 from piaa.jobs.run import Listener, Rules, Run
 from piaa.jobs.shards import Share, check_shard_size, is_error, read_head, read_records, write_shard
 from piaa.jobs.signals import Stop
@@ -113,6 +113,7 @@ def tag_job(
         values = {"shard_size": max(1, shard_size), "batch_size": batch_size, "begun": now(), "run": uuid4().hex}
         partial = open_partial(out, settings, values, resume)
         run = Run("tag", out, rules, lock, ErrorLog(errors_path(out), strict), source)
+        run.foreign = 0 if tests_foreign(scorer) else None
         size = int(partial.values["batch_size"])
         tagging = _Tagging(scorer, run, partial, size, workers, layout, share, output.is_folder)
         run.tell("started", total=source.total, resumed=resume, run=partial.values["run"])
@@ -138,6 +139,7 @@ def summary_of(run: Run, source: Opened, notices: Sequence[str]) -> Summary:
         where,
         tuple(notices),
         skipped_endings=skipped,
+        foreign=run.foreign,
     )
 
 
@@ -182,6 +184,7 @@ def _do_shard(tagging: _Tagging, number: int, start: int, items: list[Item]) -> 
         for index, row in zip(batch.indices, rows_of_batch(scorer, batch, tagging.layout), strict=True):
             at = index - start
             failed = ImageError(items[at].id, "its scores are not finite")
+            run.take(row or {})
             found.append((at, described(at, run.fail(failed, "score") if row is None else row)))
         covers = batch.indices[-1] + 1 - start
         if run.step(start + covers) and covers < len(items):
@@ -205,7 +208,9 @@ def _kept(tagging: _Tagging, number: int, items: list[Item]) -> tuple[int, list[
         )
         return 0, []
     whole = head.covers == len(items)
-    records = read_records(tagging.partial, number) if head.failed or not whole else []
+    records = read_records(tagging.partial, number) if head.failed or head.foreign or not whole else []
+    for record in records:
+        tagging.run.take(record)
     tagging.run.log.take({name: r[name] for name in ("path", "reason", "stage")} for r in records if is_error(r))
     return head.covers, [] if whole else records
 

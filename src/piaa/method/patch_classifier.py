@@ -18,8 +18,18 @@ from torch.nn import functional as F
 from piaa.errors import InputError
 from piaa.method import paa
 from piaa.method.aggregators import get_aggregator
+from piaa.method.novelty import Novelty
 from piaa.method.recipes import Scales
 from piaa.method.thresholds import Thresholds, learn_thresholds
+
+NOVELTY = "novelty."
+"""Before the names of the tensors of the test for foreign images."""
+
+
+def is_foreign(strangeness: Tensor) -> NDArray[np.bool_]:
+    """Which images are unlike those of the fit: strangeness N to N bool."""
+    result: NDArray[np.bool_] = np.asarray(strangeness) > 1
+    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +45,7 @@ class PatchClassifier:
         alpha: weight of the patch scores in eq. 13, 0 to 1.
         aggregator: a name of `piaa.method.aggregators.AGGREGATORS`: what stands for the maximum of eq. 12.
         thresholds: of C classes; None where nothing is to be decided.
+        novelty: the test for images unlike those of the fit, which get no label; None for no such test.
     """
 
     weight: Tensor
@@ -44,6 +55,7 @@ class PatchClassifier:
     alpha: float = 0.9
     aggregator: str = "max"
     thresholds: Thresholds | None = None
+    novelty: Novelty | None = None
 
     @property
     def classes(self) -> int:
@@ -76,6 +88,12 @@ class PatchClassifier:
         """
         return self.fused(self.pooled(patches), cls)
 
+    def cls_witness(self, cls: Tensor) -> NDArray[np.float64]:
+        """What [CLS] alone says: cosines with the prototypes less each image's mean, N x d raw to N x C."""
+        cosines = F.normalize(cls.to(self.prototypes.dtype), dim=-1) @ self.prototypes.T
+        result: NDArray[np.float64] = paa.centred(cosines, 1.0).double().numpy()
+        return result
+
     def probabilities(self, patches: Tensor) -> Tensor:
         """p(c|patch) of eq. 11 for raw patches ... x d: ... x C, without the column for anything else."""
         unit = F.normalize(patches.to(self.weight.dtype), dim=-1)
@@ -89,13 +107,27 @@ class PatchClassifier:
         """
         return self._thresholds().calibrate(np.asarray(scores, dtype=np.float64))
 
-    def decide(self, scores: Tensor | NDArray[np.float64]) -> NDArray[np.bool_]:
+    def strangeness(self, cls: Tensor, patches: Tensor) -> Tensor:
+        """How unlike those of the fit images are: N float32, above 1 foreign; 0 where there is no test.
+
+        Args:
+            cls: N x d, raw.
+            patches: N x M x d, raw.
+        """
+        return self.novelty.strangeness(cls, patches) if self.novelty else torch.zeros(len(cls))
+
+    def decide(self, scores: Tensor | NDArray[np.float64], strangeness: Tensor | None = None) -> NDArray[np.bool_]:
         """Which labels each image has: scores N x C to N x C bool. NaN is no label.
+
+        Args:
+            scores: N x C.
+            strangeness: N, of `strangeness`: foreign images get no label. None: all are taken for usual ones.
 
         Raises:
             InputError: when there are no thresholds.
         """
-        return self._thresholds().decide(np.asarray(scores, dtype=np.float64))
+        decided = self._thresholds().decide(np.asarray(scores, dtype=np.float64))
+        return decided if strangeness is None else decided & ~is_foreign(strangeness)[:, None]
 
     def with_text(self, scales: Scales) -> PatchClassifier:
         """Text prototypes in the place of the learnt classifier (PAA without PVCL), at scales of their own."""
@@ -112,7 +144,8 @@ class PatchClassifier:
         """
         none = torch.zeros(0, self.classes)
         scores = none if cls is None or patches is None else self.score(cls, patches)
-        return replace(self, thresholds=learn_thresholds(scores.double().numpy(), rule))
+        witness = None if cls is None else self.cls_witness(cls)
+        return replace(self, thresholds=learn_thresholds(scores.double().numpy(), rule, witness))
 
     def to(self, dtype: torch.dtype) -> PatchClassifier:
         """The same with its tensors in another precision."""
@@ -126,6 +159,8 @@ class PatchClassifier:
         if self.thresholds is not None:
             named["thresholds.values"] = torch.from_numpy(self.thresholds.values)
             named["thresholds.slope"] = torch.from_numpy(self.thresholds.slope)
+        if self.novelty is not None:
+            named |= {f"{NOVELTY}{name}": tensor for name, tensor in self.novelty.tensors().items()}
         return named
 
     def plain(self) -> dict[str, Any]:
@@ -135,6 +170,7 @@ class PatchClassifier:
             "alpha": self.alpha,
             "aggregator": self.aggregator,
             "threshold_rule": self.thresholds.rule if self.thresholds else None,
+            **({"novelty": self.novelty.plain()} if self.novelty else {}),
         }
 
     @classmethod
@@ -148,6 +184,10 @@ class PatchClassifier:
         if plain["threshold_rule"] is not None:
             values, slope = (tensors[f"thresholds.{name}"].double().numpy() for name in ("values", "slope"))
             thresholds = Thresholds(values, slope, str(plain["threshold_rule"]))
+        novelty = None
+        if "novelty" in plain:  # not in files of before
+            own = {name.removeprefix(NOVELTY): t for name, t in tensors.items() if name.startswith(NOVELTY)}
+            novelty = Novelty.from_parts(own, plain["novelty"])
         return cls(
             tensors["weight"],
             tensors["bias"],
@@ -156,6 +196,7 @@ class PatchClassifier:
             float(plain["alpha"]),
             str(plain["aggregator"]),
             thresholds,
+            novelty,
         )
 
     def _thresholds(self) -> Thresholds:

@@ -25,6 +25,8 @@ SEPARATED = 2.5
 """Ashman's D from which on two Gaussians are taken for absent and present; from 2 on two modes can be told apart."""
 TYPICALLY_SEPARATED = 2.2
 """The same for the median of D over classes: from here on for all of them."""
+CLEAREST = 0.2
+"""The share of the labels that are taken for right when another witness is asked about the rest."""
 EPSILON = 1e-9
 NEVER = float(np.nextafter(1.0, 2.0))
 """A threshold above every score: the class is given to no image."""
@@ -122,11 +124,60 @@ PRECISION = "precision:"
 """`precision:0.9` is the rule that aims at a precision of 0.9; any number between 0 and 1."""
 
 
-def precision_rule(scores: Array, target: float) -> Array:
+def precision_rule(scores: Array, target: float, witness: Array | None = None) -> Array:
     """The lowest threshold above which the mixture expects a share `target` of the images to have the class.
 
-    Not below the threshold of `bimodal`; where no image reaches the target, at the image that comes nearest.
+    Not below the threshold of `bimodal`; where no image reaches the target, at the image that comes nearest. Where
+    absent and present are not `TYPICALLY_SEPARATED` look-alikes fill the gap and the mixture is sure of them, so there
+    another witness has its say: see `doubted`.
+
+    Args:
+        scores: N x C in 0..1.
+        target: of the precision, 0 to 1.
+        witness: N x C, what else speaks for a class in an image, in any unit: [CLS] alone. None: nothing does.
     """
+    values = _expected_precision(scores, target)
+    low, high, spread_low, spread_high, _ = _two_gaussians(log_odds(scores))
+    distance = (high - low) / np.sqrt((spread_low**2 + spread_high**2) / 2)
+    if witness is None or np.median(distance) >= TYPICALLY_SEPARATED:
+        return values
+    return doubted(scores, values, spread_low, witness, target)
+
+
+def doubted(scores: Array, values: Array, spread: Array, witness: Array, target: float) -> Array:
+    """Thresholds raised until another witness speaks for the labels as it does for the clearest ones, up to `target`.
+
+    Let m(h) be the mean of the standardised witness over all pairs of image and class that lie h spreads of absence or
+    more above the thresholds, m0 that of the pairs below, m1 that of the `CLEAREST`, taken for right. A share p of
+    right labels among those above h then has m(h) = p m1 + (1 - p) m0, which gives p. All classes are raised by one h.
+
+    Args:
+        scores: N x C in 0..1.
+        values: C thresholds to begin with.
+        spread: C, of the log-odds of absent classes.
+        witness: N x C, in any unit.
+        target: share of right labels, 0 to 1.
+    """
+    start = log_odds(values)
+    height = (log_odds(scores) - start) / spread
+    spoken = (witness - witness.mean(axis=0)) / witness.std(axis=0).clip(min=EPSILON)
+    above = height >= 0
+    if not above.any() or above.all():
+        return values
+    order = np.argsort(-height[above], kind="stable")
+    heights, voices = height[above][order], spoken[above][order]
+    clearest = max(1, round(CLEAREST * len(voices)))
+    least = float(spoken[~above].mean())
+    most = float(voices[:clearest].mean())
+    if most <= least:
+        return values  # this witness knows nothing
+    share = (np.cumsum(voices) / np.arange(1, len(voices) + 1) - least) / (most - least)
+    last = int(np.flatnonzero(share >= target).max(initial=clearest - 1))
+    return values if last == len(voices) - 1 else _inverse_log_odds(start + heights[last] * spread)
+
+
+def _expected_precision(scores: Array, target: float) -> Array:
+    """The thresholds that the mixture alone gives."""
     x = np.sort(log_odds(scores), axis=0)[::-1]
     expected = np.cumsum(_present(x), axis=0) / np.arange(1, len(x) + 1)[:, None]
     reaching = np.where(expected >= target, np.arange(len(x))[:, None], -1).max(axis=0)
@@ -135,8 +186,12 @@ def precision_rule(scores: Array, target: float) -> Array:
     return np.maximum(_inverse_log_odds(x[place, columns]), bimodal_rule(scores))
 
 
-def get_rule(name: str) -> Rule:
+def get_rule(name: str, witness: Array | None = None) -> Rule:
     """A rule by name, or `precision:NUMBER`.
+
+    Args:
+        name: of the rule.
+        witness: for `precision`; see `precision_rule`.
 
     Raises:
         InputError: for an unknown name, listing those that exist, or a number outside (0, 1).
@@ -149,7 +204,7 @@ def get_rule(name: str) -> Rule:
         except ValueError:
             target = math.nan
         if 0 < target < 1:
-            return partial(precision_rule, target=target)
+            return partial(precision_rule, target=target, witness=witness)
         raise InputError(f"the threshold rule {name!r} needs a number between 0 and 1, such as {PRECISION}0.9")
     known = ", ".join([*RULES, PRECISION + "0.9"])
     raise InputError(f"no threshold rule is called {name!r}; choose one of: {known}")
@@ -199,8 +254,8 @@ class Thresholds:
         return Thresholds(changed, self.slope, self.rule, self.notes)
 
 
-def learn_thresholds(scores: Array, rule: str = DEFAULT_RULE) -> Thresholds:
-    """Thresholds and calibration from unlabelled scores N x C in 0..1.
+def learn_thresholds(scores: Array, rule: str = DEFAULT_RULE, witness: Array | None = None) -> Thresholds:
+    """Thresholds and calibration from unlabelled scores N x C in 0..1; `witness` is that of `precision_rule`.
 
     With fewer than 10 images the threshold is set a little above the greatest score seen; a class whose scores are all
     alike is given to no image. A note says so.
@@ -215,7 +270,7 @@ def learn_thresholds(scores: Array, rule: str = DEFAULT_RULE) -> Thresholds:
         ceiling = scores.max(axis=0) if images else np.full(classes, 0.5)
         why = f"only {images} unlabelled images: no threshold can be learnt, set above all that was seen"
         return Thresholds(_above(ceiling), np.ones(classes), rule, dict.fromkeys(range(classes), why))
-    values = get_rule(rule)(scores)
+    values = get_rule(rule, witness)(scores)
     spread = log_odds(scores).std(axis=0)
     flat = spread < 1e-6
     values = np.where(flat, NEVER, values)

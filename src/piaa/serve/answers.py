@@ -13,7 +13,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from piaa.jobs.rows import DIGITS
-from piaa.method.patch_classifier import PatchClassifier
+from piaa.method.patch_classifier import PatchClassifier, is_foreign
 from piaa.report.explain import heat_map, overlay
 from piaa.serve.batcher import Outcome, Scored
 from piaa.serve.refusals import Fault, Refusal
@@ -51,7 +51,7 @@ def answer(loaded: Loaded, options: Options, columns: Sequence[int], name: str, 
         return _failed(name, outcome)
     learnt = loaded.sets[options.thresholds]
     calibrated = learnt.calibrate(outcome.scores[None])[0]
-    decided = learnt.decide(outcome.scores[None])[0]
+    decided = learnt.decide(outcome.scores[None], outcome.strangeness[None])[0]
     if not np.isfinite(calibrated).all():
         return _failed(name, Fault("failed", "its scores are not finite"))
     names = loaded.scorer.label_names
@@ -61,6 +61,7 @@ def answer(loaded: Loaded, options: Options, columns: Sequence[int], name: str, 
         "name": name,
         "labels": [{"label": names[c], "score": values[c]} for c in order if decided[c]],
         "error": None,
+        "foreign": bool(is_foreign(outcome.strangeness)),
     }
     shown = [c for c in order if decided[c]]
     if options.top_k is not None:

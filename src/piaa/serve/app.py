@@ -133,7 +133,7 @@ class Service:
             loop = asyncio.get_running_loop()
             images = await loop.run_in_executor(self.batcher.threads, compose) if maps else compose()
         for image in images:
-            outcome = image["error"]["code"] if image["error"] else "tagged"
+            outcome = image["error"]["code"] if image["error"] else "foreign" if image["foreign"] else "tagged"
             self.metrics.images.labels(loaded.name, outcome).inc()
         return respond(_status(images), {"classifier": _named(loaded), "images": images})
 

@@ -40,11 +40,13 @@ class Scored:
 
     Attributes:
         scores: C, eq. 13.
+        strangeness: a single number; above 1 the image is unlike those of the fit.
         encoded: its embeddings, with one row; patches only where a preview was asked for.
         prepared: what went in, its pixels left out.
     """
 
     scores: Tensor
+    strangeness: Tensor
     encoded: Encoded
     prepared: Prepared
 
@@ -203,7 +205,7 @@ def _together(jobs: list[_Job]) -> list[Outcome]:
 def _scored(jobs: list[_Job]) -> list[Outcome]:
     scorer = jobs[0].loaded.scorer
     encoded = scorer.encode(torch.stack([_prepared(job).pixels for job in jobs]))
-    scores = scorer.score_encoded(encoded)
+    scores, strangeness = scorer.look_encoded(encoded)
     outcomes: list[Outcome] = []
     for index, job in enumerate(jobs):
         if not bool(torch.isfinite(scores[index]).all()):
@@ -212,7 +214,8 @@ def _scored(jobs: list[_Job]) -> list[Outcome]:
         row, one = slice(index, index + 1), _prepared(job)
         patches = encoded.patches[row] if job.preview else encoded.patches[row, :0]  # copies: the batch can go
         own = Encoded(encoded.cls[row].clone(), patches.clone(), encoded.grid)
-        outcomes.append(Scored(scores[index].clone(), own, Prepared(torch.empty(0), one.region, one.preview)))
+        prepared = Prepared(torch.empty(0), one.region, one.preview)
+        outcomes.append(Scored(scores[index].clone(), strangeness[index].clone(), own, prepared))
     return outcomes
 
 

@@ -80,6 +80,9 @@ class ImageOut(BaseModel):
     name: str
     labels: list[LabelOut] | None = Field(description="What `piaa tag` gives, the surest first.")
     error: FaultOut | None = None
+    foreign: bool | None = Field(
+        None, description="The image is unlike those that the classifier was learnt from, so it has no label."
+    )
     top: list[TopOut] | None = None
     scores: dict[str, float] | None = None
     embedding: list[float] | None = None

@@ -7,9 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from piaa.engine import Scorer, digest
+from piaa.engine import Scorer, Seen, digest
 from piaa.errors import ClassifierError
 from piaa.evaluation.evaluate import method_scores
+from piaa.method.patch_classifier import is_foreign
 from piaa.method.thresholds import Thresholds
 from piaa.training.teachers import together
 from piaa.training.trained import TrainedHead
@@ -39,20 +40,35 @@ class TogetherScorer:
 
     def score(self, images: Tensor) -> Tensor:
         """N x 3 x H x W to scores N x C, 0..1."""
-        encoded = self.scorer.encode(images)
-        return together(self.scorer.score_encoded(encoded), self.trained.score(encoded.cls, encoded.patches))
+        return self.look(images).scores
 
-    def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
-        """What `piaa eval` measures: PIAA with its parts, the head by itself, and both together; each N x C."""
+    def look_by_name(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """What `piaa eval` measures: PIAA with its parts, the head by itself, and both together, each N x C; and N: how
+        unlike the images of PIAA's fit these are."""
         encoded = self.scorer.encode(images)
-        alone = self.trained.score(encoded.cls, encoded.patches)
-        both = together(self.scorer.score_encoded(encoded), alone)
-        return {**method_scores(self.scorer.classifier, encoded), "head": alone, "together": both}
+        seen, alone = self.scorer.look_encoded(encoded), self.trained.score(encoded.cls, encoded.patches)
+        parts = method_scores(self.scorer.classifier, encoded)
+        return {**parts, "head": alone, "together": together(seen.scores, alone)}, seen.strangeness
 
-    def decide(self, scores: Tensor) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def look(self, images: Tensor) -> Seen:
+        """The same, and how unlike the images of PIAA's fit these are."""
+        encoded = self.scorer.encode(images)
+        seen = self.scorer.look_encoded(encoded)
+        return Seen(together(seen.scores, self.trained.score(encoded.cls, encoded.patches)), seen.strangeness)
+
+    @property
+    def tests_foreign(self) -> bool:
+        """Whether PIAA's classifier has a test for images unlike those of the fit."""
+        return self.scorer.tests_foreign
+
+    def decide(
+        self, scores: Tensor, strangeness: Tensor | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Calibrated scores N x C (0.5 is the class's threshold), and which labels each image has."""
         plain = scores.to(torch.float64).numpy()
-        return self._thresholds.calibrate(plain), self._thresholds.decide(plain)
+        decided = self._thresholds.decide(plain)
+        usual = True if strangeness is None else ~is_foreign(strangeness)[:, None]
+        return self._thresholds.calibrate(plain), decided & usual
 
 
 def _checked(scorer: Scorer, trained: TrainedHead) -> Thresholds:

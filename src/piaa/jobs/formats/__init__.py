@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+FOREIGN = "foreign"
+"""In a row, and in what a file says of itself: whether the image is unlike those of the fit, and so has no label."""
 Row = dict[str, Any]
 Shards = Iterable[list[Row]]
 

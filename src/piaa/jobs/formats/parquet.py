@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from piaa.jobs.formats import Shards, Style
+from piaa.jobs.formats import FOREIGN, Shards, Style
 
 LABELS = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64())]))
 
@@ -19,10 +19,11 @@ def write(path: Path, shards: Shards, score_columns: Sequence[str], style: Style
     scores = [("scores", pa.list_(pa.float64(), len(score_columns)))] if score_columns else []
     about = {**style.about, "classes": list(score_columns)} if score_columns else style.about
     metadata = {"piaa": json.dumps(about, ensure_ascii=False)} if about else None
-    schema = pa.schema([("path", pa.string()), ("labels", LABELS), *scores], metadata=metadata)
+    foreign = [(FOREIGN, pa.bool_())] if style.about.get(FOREIGN) else []
+    schema = pa.schema([("path", pa.string()), ("labels", LABELS), *foreign, *scores], metadata=metadata)
     with pq.ParquetWriter(path, schema) as writer:
         for rows in shards:
-            columns = [[row["path"] for row in rows], [row["labels"] for row in rows]]
+            columns = [[row[name] for row in rows] for name in schema.names if name != "scores"]
             if score_columns:
                 columns.append([[row["scores"][name] for name in score_columns] for row in rows])
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
