@@ -1,6 +1,6 @@
 """What a cluster does: kills, scaling, bytes that travel, and the merge tree of 1,000 workers.
 
-    python benchmarks/cluster.py kills     20 kills of workers and nodes on a local cluster of three nodes
+    python benchmarks/cluster.py kills     20 kills in fits and 20 in tags, of processes and nodes of a cluster of three
     python benchmarks/cluster.py scaling   seconds with 1 and with 2 workers, of the same images
     python benchmarks/cluster.py evidence  bytes of the evidence of a block, first and later, and seconds of a merge
     python benchmarks/cluster.py tree      1,000 workers' evidence merged in a tree
@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cluster_kills import MIB, here, kills, photos, there
+from cluster_kills import MIB, kills
+from cluster_runs import here, photos, there
 from torch.nn import functional as F
 
 from piaa.cluster.results import Result, limits_of, merge_into, merge_results, pruned, to_bytes
@@ -35,15 +36,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--out", type=Path, default=Path("docs/bench/cluster.json"))
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--images", type=int, default=240)
-    parser.add_argument("--seconds", type=float, default=480, help="kills: no new run is begun after so long")
+    parser.add_argument("--kills", type=int, default=20, help="in all fits, and in all tags")
+    parser.add_argument("--jobs", nargs="+", choices=["fit", "tag"], default=["fit", "tag"], help="kills: which")
+    parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--seconds", type=float, default=1800, help="kills: end after so long")
     chosen = parser.parse_args()
-    measured = {**PARTS[chosen.part](chosen), "machine": machine(), "command": " ".join(["python", *sys.argv])}
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    before = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
-    chosen.out.write_text(json.dumps({**before, chosen.part: measured}, indent=2) + "\n")
-    print(json.dumps(measured, indent=2))
+
+    def keep(found: dict[str, Any]) -> None:
+        measured = {**found, "machine": machine(), "command": " ".join(["python", *sys.argv])}
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        before = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
+        chosen.out.write_text(json.dumps({**before, chosen.part: measured}, indent=2) + "\n")
+
+    chosen.keep = keep
+    found = PARTS[chosen.part](chosen)
+    keep(found)
+    print(json.dumps(found, indent=2))
 
 
 def machine() -> dict[str, Any]:
