@@ -1,4 +1,4 @@
-"""Ray workers as forks of one process that has imported everything already: a worker starts in a fraction of the time.
+"""Ray workers as forks of one process that has imported all but Ray already: a worker starts in a fraction of the time.
 
 Each raylet runs this file in the place of Ray's own `setup_worker.py`. It asks the process that `serve` runs in for a
 fork that becomes the worker, and ends when that does; the fork ends when it does.
@@ -34,15 +34,17 @@ def serve(warm: Callable[[], object]) -> int:
     listening.bind(os.environ[ADDRESS])
     listening.listen(64)
     pid = os.fork()
-    if pid:
-        listening.close()
-        return pid
+    if pid == 0:
+        try:
+            _wait(listening, warm)
+        finally:
+            os._exit(1)
+    listening.close()
+    return pid
 
-    import piaa.cluster.pipeline
-    import piaa.cluster.workers  # noqa: F401
 
-    ray._raylet.setproctitle("ray::forks")  # looks for its place beside the environment, which forks change
-    warm()
+def _wait(listening: socket.socket, warm: Callable[[], object]) -> None:
+    warm()  # without Ray, which reads the environment when it is imported
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing is left of those that end
     while True:
         line, _ = listening.accept()
@@ -60,7 +62,6 @@ def become(line: socket.socket, head: bytes, outputs: list[int]) -> None:
     import runpy
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setsid()
     size, text = struct.unpack("<Q", head)[0], b""
     while len(text) < size:
         text += line.recv(size - len(text))

@@ -15,7 +15,7 @@ from typing import Any
 
 import cluster_fork
 from cluster_fork import ADDRESS, serve
-from cluster_runs import MARKS, WAIT, here, mark_all, photos, recognizer, there
+from cluster_runs import MARKS, WAIT, here, mark_all, photos, there, warm
 
 MIB = 2**20
 NODES = 3
@@ -113,7 +113,7 @@ def kills(chosen: argparse.Namespace) -> dict[str, Any]:
         root, begin = Path(name), time.monotonic()
         (root / "marks").mkdir()
         os.environ |= {MARKS: str(root / "marks"), ADDRESS: str(root / "forks"), **FOR_RAY}
-        forks = serve(lambda: recognizer().learner())
+        forks = serve(warm)
         photos(root / "photos", chosen.images)
         wanted = here(root)
         cluster, options = _cluster()

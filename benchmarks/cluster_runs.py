@@ -108,6 +108,13 @@ def recognizer() -> Any:
     return Recognizer(LABELS, device="cpu", batch_size=BATCH, workers=1)
 
 
+def warm() -> None:
+    """Import what workers import, and load the model once."""
+    import piaa.cluster.spread  # noqa: F401
+
+    recognizer().learner()
+
+
 def outcome(out: Path) -> list[bytes]:
     """The output and its file of errors."""
     return [path.read_bytes() for path in (out, out.with_name(out.name + ".errors.jsonl"))]
