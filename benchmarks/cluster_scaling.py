@@ -93,11 +93,11 @@ def scaling(chosen: argparse.Namespace) -> dict[str, Any]:
 @contextmanager
 def _one_node(root: Path) -> Iterator[None]:
     """A node that Ray takes to have 8 processors, whose workers are forks."""
+    os.environ |= {ADDRESS: str(root / "forks"), **FOR_RAY}
+    forks = serve(warm)  # before Ray is imported
     import ray
     from ray.cluster_utils import Cluster
 
-    os.environ |= {ADDRESS: str(root / "forks"), **FOR_RAY}
-    forks = serve(warm)
     options = {"num_cpus": 8, "object_store_memory": 200 * MIB, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args={**options, "setup_worker_path": cluster_fork.__file__})
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
