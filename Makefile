@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("piaa needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade-strategy only-if-needed \
-		--constraint constraints.txt --editable '.[coco,engines,exchange,app,serve,train,remote,raw,jxl,video,dev,docs]'
+		--constraint constraints.txt --editable '.[coco,engines,exchange,app,serve,train,remote,raw,jxl,video,ray,dev,docs]'
 	touch $@
 
 demo: $(VENV)/.installed

@@ -1,7 +1,7 @@
 """What a cluster does: kills, scaling, bytes that travel, and the merge tree of 1,000 workers.
 
-    python benchmarks/cluster.py kills     20 kills of workers and nodes on a local cluster of three nodes
-    python benchmarks/cluster.py scaling   seconds with 1 and with 2 workers, of the same images
+    python benchmarks/cluster.py kills     20 kills in fits and 20 in tags, of processes and nodes of a cluster of three
+    python benchmarks/cluster.py scaling   images a second with 1, 2, 4 and 8 workers that wait, with 1 and 2 that work
     python benchmarks/cluster.py evidence  bytes of the evidence of a block, first and later, and seconds of a merge
     python benchmarks/cluster.py tree      1,000 workers' evidence merged in a tree
 
@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cluster_kills import MIB, here, kills, photos, there
+from cluster_kills import kills
+from cluster_scaling import Given, scaling
 from torch.nn import functional as F
 
 from piaa.cluster.results import Result, limits_of, merge_into, merge_results, pruned, to_bytes
@@ -35,44 +36,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--out", type=Path, default=Path("docs/bench/cluster.json"))
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--images", type=int, default=240)
-    parser.add_argument("--seconds", type=float, default=480, help="kills: no new run is begun after so long")
+    parser.add_argument("--kills", type=int, default=20, help="in all fits, and in all tags")
+    parser.add_argument("--jobs", nargs="+", choices=["fit", "tag"], default=["fit", "tag"], help="kills: which")
+    parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--seconds", type=float, default=1800, help="kills: end after so long")
     chosen = parser.parse_args()
-    measured = {**PARTS[chosen.part](chosen), "machine": machine(), "command": " ".join(["python", *sys.argv])}
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    before = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
-    chosen.out.write_text(json.dumps({**before, chosen.part: measured}, indent=2) + "\n")
-    print(json.dumps(measured, indent=2))
+
+    def keep(found: dict[str, Any]) -> None:
+        measured = {**found, "machine": machine(), "command": " ".join(["python", *sys.argv])}
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        before = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
+        chosen.out.write_text(json.dumps({**before, chosen.part: measured}, indent=2) + "\n")
+
+    chosen.keep = keep
+    found = PARTS[chosen.part](chosen)
+    keep(found)
+    print(json.dumps(found, indent=2))
 
 
 def machine() -> dict[str, Any]:
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {"cpus": os.cpu_count(), "system": platform.platform(), "load_at_the_end": busy, "torch": torch.__version__}
-
-
-# --- scaling ---------------------------------------------------------------------------------------------------------
-
-
-def scaling(chosen: argparse.Namespace) -> dict[str, Any]:
-    """The same tagging with 1 and with 2 workers, each twice, in turn; the pool's start is part of the time."""
-    import ray
-
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100 * MIB)
-    seconds: dict[int, list[float]] = {1: [], 2: []}
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        photos(root / "photos", chosen.images)
-        wanted = here(root)
-        for _ in range(2):
-            for workers, found in seconds.items():
-                begin = time.monotonic()
-                same, _restarts = there(root, "tag", wanted["tag"], workers)
-                assert same
-                found.append(round(time.monotonic() - begin, 2))
-    ray.shutdown()
-    ratio = min(seconds[1]) / min(seconds[2])
-    return {"images": chosen.images, "model": "embedded", "seconds": seconds, "speed_up_of_2": round(ratio, 2)}
 
 
 # --- evidence --------------------------------------------------------------------------------------------------------
@@ -161,22 +145,6 @@ def tree(chosen: argparse.Namespace) -> dict[str, Any]:
 # --- driver ----------------------------------------------------------------------------------------------------------
 
 
-class _Given:
-    """A scorer that is given scores."""
-
-    def __init__(self, classes: int) -> None:
-        self.label_names, self.fingerprint = [f"class {number}" for number in range(classes)], "given"
-
-    def preprocess(self, scores: Any, /) -> torch.Tensor:
-        return scores  # type: ignore[no-any-return]
-
-    def score(self, images: torch.Tensor) -> torch.Tensor:
-        return images
-
-    def decide(self, scores: torch.Tensor) -> tuple[Any, Any]:
-        return scores.double().numpy(), (scores > 0.99).numpy()
-
-
 def driver(chosen: argparse.Namespace) -> dict[str, Any]:
     """How many images a second the machine that began the run can take in, when workers cost nothing."""
     from piaa.cluster.results import scores_of
@@ -195,7 +163,7 @@ def driver(chosen: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         items = [Item(f"{number}.jpg", Path(name) / f"{number}.jpg") for number in range(count)]
         begin = time.perf_counter()
-        tag_job(_Given(classes), Stream(items, block, run, scores_of), Path(name) / "t.jsonl", workers=0)
+        tag_job(Given(classes), Stream(items, block, run, scores_of), Path(name) / "t.jsonl", workers=0)
         seconds = time.perf_counter() - begin
     rate = round(count / seconds)
     return {"what": "tag_job with canned results of 80 classes, no Ray", "images": count, "images_per_second": rate}

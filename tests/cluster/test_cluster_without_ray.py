@@ -14,6 +14,7 @@ import torch
 from cluster_world import BATCH, fit_here, photos, recognizer, tag_here
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load
 from torch.nn import functional as F
 
 from piaa.cluster import parse_cluster, spread, spread_fit, spread_tag, stream
@@ -210,6 +211,32 @@ def test_what_cannot_enter_any_more_stays_behind() -> None:
     assert len(kept["sample.key"]) < len(late["sample.key"]) == 4
     assert torch.equal(kept["bank.shape"], late["bank.shape"])  # all are counted, those left out too
     assert torch.equal(kept["patch.second"], late["patch.second"])
+
+
+def test_no_more_than_the_k_best_of_a_class_and_the_sample_travel_however_many_images() -> None:
+    classes, k, dim, sample, patches = 3, 7, 6, 5, 9  # those of `gathered`
+    few, many = (to_bytes(gathered(1, list(range(count))).state_dict()) for count in (30, 40))
+    assert len(few) == len(many)
+    state = evidence_of(many).state_dict()
+    assert state["bank.classes"].bincount().tolist() == [k] * classes
+    assert state["bank.patches"].nbytes == classes * k * dim * 4
+    assert state["sample.patches"].nbytes == sample * patches * dim * 2
+    blocks = [Result(at, 5, {}, to_bytes(gathered(1, list(range(at, at + 5))).state_dict())) for at in range(0, 40, 5)]
+    assert sum(len(block.data) for block in blocks) > 4 * len(many)
+    assert len(merge_results(blocks).data) == len(many)  # merged on the way, 8 results are no larger than one
+
+
+def test_a_fit_takes_in_at_most_the_k_best_of_each_class_a_result(world: Path, here: Here, tmp_path: Path) -> None:
+    results: list[Result] = []
+    run = here.run
+    here.run = lambda *given: (results.append(each) or each for each in run(*given))  # type: ignore[assignment,func-returns-value]
+    spread.run_blocks = here.run
+    done = fit_there(world, tmp_path / "c.piaa")
+    assert done.traffic.sizes == [len(result.data) for result in results]
+    k = evidence_of(results[0].data).bank.size
+    assert k == 8 and all(int(evidence_of(result.data).bank.sizes.max()) <= k for result in results)
+    late = [len(load(result.data)["bank.entropy"]) for result in results]
+    assert late[-1] < late[0] == max(late)  # what came before shuts the rest out
 
 
 def test_any_tree_of_merges_gives_the_same() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 import shlex
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,15 @@ from piaa.cluster import parse_cluster
 
 yaml = pytest.importorskip("yaml")
 MANIFEST = Path(__file__).resolve().parents[2] / "deploy" / "kuberay.yaml"
+
+
+def definition(**fields: Any) -> dict[str, Any]:
+    """A definition of the operator's kind, with these fields in its spec."""
+    spec = {"type": "object", "properties": fields}
+    whole = {"type": "object", "properties": {name: {"type": "string"} for name in ("apiVersion", "kind")}}
+    whole["properties"]["spec"] = spec  # type: ignore[index]
+    versions = [{"name": "v1", "schema": {"openAPIV3Schema": whole}}]
+    return {"spec": {"group": "ray.io", "names": {"kind": "RayJob"}, "versions": versions}}
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +82,22 @@ def test_the_command_is_one_of_the_program(job: dict[str, Any]) -> None:
 def test_the_version_of_ray_is_the_one_that_was_tried(job: dict[str, Any]) -> None:
     ray = pytest.importorskip("ray")
     assert job["spec"]["rayClusterSpec"]["rayVersion"].split(".")[0] == ray.__version__.split(".")[0]
+
+
+def test_the_lint_finds_wrong_types_and_unknown_fields() -> None:
+    pytest.importorskip("jsonschema")
+    faults = runpy.run_path(str(MANIFEST.with_name("lint.py")))["faults"]
+    port = {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
+    limits = {"type": "object", "additionalProperties": port}
+    anything = {"type": "object", "properties": {}, "x-kubernetes-preserve-unknown-fields": True}
+    kind = definition(backoffLimit={"type": "integer"}, limits=limits, free=anything)
+    spec = {"backoffLimit": 3, "limits": {"cpu": "4", "gpu": 1}, "free": {"x": 1}}
+    job = {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": {"name": "x"}, "spec": spec}
+    assert faults(kind, job) == []
+    bad = deepcopy(job)
+    bad["spec"] |= {"backoffLimit": "three", "backofLimit": 3, "limits": {"cpu": 0.5}}  # type: ignore[operator]
+    found = faults(kind, bad)
+    assert sorted(line.partition(":")[0] for line in found) == ["spec", "spec/backoffLimit", "spec/limits/cpu"]
+    assert any(line.startswith("spec: ") and "'backofLimit' was unexpected" in line for line in found)
+    with pytest.raises(ValueError, match=r"not of RayJob in ray\.io/v2"):
+        faults(kind, {**job, "apiVersion": "ray.io/v2"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -62,10 +63,13 @@ def connect() -> None:
     except ImportError as error:
         raise InputError("--cluster ray needs Ray: in a checkout: pip install -e '.[ray]'") from error
     if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray tells its makers about its use, unless told not to
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except Exception as error:  # whatever Ray raises when nothing answers
             raise InputError(f"no Ray cluster can be had: {error}; RAY_ADDRESS names one") from error
+    import ray.data  # sets its log up when it is imported
+
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
@@ -84,11 +88,7 @@ def run_blocks(blocks: Sequence[Block], plan: Plan, limits: Limits | None) -> It
     data: Any = ray.data.from_items(rows, override_num_blocks=len(rows))
     data = data.map_batches(_read, batch_size=1, batch_format="pyarrow", num_cpus=TASK_CPUS)
     data = data.map_batches(
-        _Actor,
-        fn_constructor_args=(plan.make, limits),
-        batch_size=1,
-        batch_format="pyarrow",
-        **_pool(plan),
+        _Actor, fn_constructor_args=(plan.make, limits), batch_size=1, batch_format="pyarrow", **_pool(plan)
     )
     if plan.merge:
         data = data.map_batches(_merge, batch_size=FAN_IN, batch_format="pyarrow", num_cpus=TASK_CPUS)
@@ -97,13 +97,24 @@ def run_blocks(blocks: Sequence[Block], plan: Plan, limits: Limits | None) -> It
 
 
 def _pool(plan: Plan) -> dict[str, Any]:
+    """The actors. All that have room begin at once; a pool left to grow waits for each before it makes the next."""
     import ray
+    from ray.data import ActorPoolStrategy
 
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus = 0 if plan.device == "cpu" else int(there.get("GPU", 0))
-    most = plan.workers or gpus or max(1, int(there.get("CPU", 1)) // 2)
-    taken = {"num_gpus": 1} if gpus else {}
-    return {"concurrency": (1, most), "num_cpus": ACTOR_CPUS, "scheduling_strategy": "SPREAD", **taken}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    gpus = 0 if plan.device == "cpu" else int(sum(node.get("GPU", 0) for node in nodes))
+    cpus = int(sum(node.get("CPU", 0) for node in nodes))
+    most = plan.workers or gpus or max(1, cpus // 2)
+    compute = ActorPoolStrategy(min_size=1, max_size=most, initial_size=max(1, min(most, _room(nodes, gpus > 0))))
+    return {"compute": compute, "num_cpus": ACTOR_CPUS, **({"num_gpus": 1} if gpus else {})}
+
+
+def _room(nodes: Sequence[dict[str, float]], gpus: bool) -> int:
+    """Actors that the nodes can hold beside a task each."""
+    each = [int((node.get("CPU", 0) - TASK_CPUS) / ACTOR_CPUS) for node in nodes]
+    return sum(
+        max(0, min(n, int(node.get("GPU", 0))) if gpus else max(0, n)) for n, node in zip(each, nodes, strict=True)
+    )
 
 
 def _read(table: pa.Table) -> pa.Table:
