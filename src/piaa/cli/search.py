@@ -60,7 +60,7 @@ def search(
     table = Path(target).suffix.lower() in TABLES and not Path(target).is_dir()
     if table and (index or model or pretrained or quality):
         raise InputError(
-            f"{target}: a table of tags is searched by its labels; --index, --model and --quality are for images"
+            f"{target}: a table of tags is searched by its labels; --index and --model are for images, --quality too"
         )
     if out:
         check_found_place(out, table)
