@@ -5,7 +5,7 @@
 First table: mAP and CF1 on test scenes by the number of unlabelled ones, 60 words; with text prototypes in the
 place of what few images teach (the default), without, and text patches alone. Second: only some of the 60 words are
 given;
-how many of the images that show none of them are given a label.
+how many of the images that show none of them are given a label. Third: the same with all thresholds raised.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import torch
 from rich import box
 from rich.console import Console
@@ -30,11 +31,13 @@ from piaa.method.learning import learn
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Recipe, get_recipe
 from piaa.method.reliability import TEXT, without_learning
+from piaa.method.thresholds import log_odds
 from piaa.scenes import object_names
 from piaa.scenes.folders import write_scene_folder
 
 COUNTS = (3, 10, 30, 50, 100, 200, 300, 600, 1000)
 WORDS = (5, 10, 20)
+RAISED = (0, 0.5, 1, 1.5, 2)
 Images = tuple[Tensor, Tensor]
 
 
@@ -84,19 +87,37 @@ def few(worlds: list[tuple], console: Console) -> None:
 
 
 def foreign(worlds: list[tuple], console: Console) -> None:
-    table = Table("words given", "thresholds", "CF1", "images of none", "given a label, %", box=box.MARKDOWN)
+    head = ("words given", "thresholds", "CF1", "precision", "recall", "images of none", "given a label, %")
+    table, raised = Table(*head, box=box.MARKDOWN), Table("words given", *map(str, RAISED), box=box.MARKDOWN)
     for words in WORDS:
         for rule in ("bimodal", "strict", "precision:0.9"):
-            marks = []
+            marks, steps = [], []
             for number, (unlabelled, test, text, labels) in enumerate(worlds):
                 some = torch.randperm(len(text), generator=torch.Generator().manual_seed(number))[:words]
                 classifier = fitted(unlabelled, text[some], get_recipe("default"), rule)
-                decided = torch.from_numpy(classifier.decide(classifier.score(*test)))
+                scores = log_odds(classifier.score(*test).double().numpy())
+                assert classifier.thresholds is not None
+                start = log_odds(classifier.thresholds.values)
+                decided = torch.from_numpy(scores >= start)
                 none = ~labels[:, some].any(dim=1)
                 wrong = 100 * float(decided[none].any(dim=1).float().mean())
-                marks.append((100 * f1(decided, labels[:, some]).cf1, float(none.sum()), wrong))
+                found = f1(decided, labels[:, some])
+                marks.append((100 * found.cf1, 100 * found.op, 100 * found.or_, float(none.sum()), wrong))
+                seen = log_odds(classifier.score(*unlabelled).double().numpy())
+                spread = np.median(seen, axis=0) - np.quantile(seen, 0.1587, axis=0)
+                for height in RAISED:
+                    higher = torch.from_numpy(scores >= start + height * spread)
+                    part = 100 * float(higher[none].any(dim=1).float().mean())
+                    steps.append((100 * f1(higher, labels[:, some]).cf1, part))
             table.add_row(str(words), rule, *(f"{statistics.mean(v):.1f}" for v in zip(*marks, strict=True)))
+            if rule == "bimodal":
+                means = [
+                    [statistics.mean(v) for v in zip(*steps[i :: len(RAISED)], strict=True)] for i in range(len(RAISED))
+                ]
+                raised.add_row(str(words), *(f"{cf1:.1f} / {part:.0f}" for cf1, part in means))
     console.print(table)
+    console.print("all thresholds raised by so many spreads of absence: CF1 / % of images of none given a label")
+    console.print(raised)
 
 
 def main() -> None:
