@@ -75,7 +75,7 @@ SHARING = ("fit", "tag", "eval", "demo", "reproduce", "explain", "train", "serve
 OWN = {  # another meaning under the same name
     *((name, "--out") for name in SHARING),
     ("serve", "--max-pixels"),  # a limit of the service, never without one
-    *(("train", flag) for flag in ("--labels", "--truth", "--method")),  # a data set brings its own; its own methods
+    *(("train", flag) for flag in ("--labels", "--truth", "--method", "--classifier")),  # optional; its own methods
     *(("reproduce", flag) for flag in ("--model", "--pretrained", "--recipe", "--image-size")),
 }
 

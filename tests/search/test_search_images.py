@@ -191,5 +191,5 @@ def test_a_table_of_tags_by_command(photos: Path, tmp_path: Path) -> None:
     run(tags, "umbrella", "--out", tmp_path / "found.txt")
     assert (tmp_path / "found.txt").read_text() == f"{names[0]}\n{names[1]}\n"
     assert "at character 5" in run(tags, "not zebra", code=1)[1]
-    assert "--index and --model are for images" in run(tags, "umbrella", "--index", "x", code=1)[1]
+    assert "--index, --model and --quality are for images" in run(tags, "umbrella", "--index", "x", code=1)[1]
     assert "use one of .txt" in run(tags, "umbrella", "--out", tmp_path / "found.doc", code=1)[1]

@@ -65,7 +65,7 @@ def load_backbone(name: str, weights: str) -> nn.Module:
                 model.load_state_dict({key: opened.get_tensor(key) for key in opened.keys()})  # noqa: SIM118
         except (SafetensorError, OSError, RuntimeError) as error:
             raise ModelError(f"{weights}: no safetensors weights of {name!r} ({error})") from error
-    return model
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # faster
 
 
 def backbone_width(backbone: nn.Module) -> int:
@@ -302,7 +302,7 @@ def train_network(
             f"--choose-epoch {plan.choose} is for heads on stored embeddings; with --backbone it is {LAST}"
         )
     torch.manual_seed(plan.seed)  # of random weights
-    network = load_backbone(name, weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
+    network = load_backbone(name, weights)
     width, chosen = backbone_width(network), readable(items, material.ids)
     network = Places(network) if method.network else network
     shift = shift_of(weights, size)
