@@ -75,7 +75,7 @@ SHARING = ("fit", "tag", "eval", "demo", "reproduce", "explain", "train", "serve
 OWN = {  # another meaning under the same name
     *((name, "--out") for name in SHARING),
     ("serve", "--max-pixels"),  # a limit of the service, never without one
-    *(("train", flag) for flag in ("--labels", "--truth", "--method", "--classifier")),  # optional; its own methods
+    *(("train", flag) for flag in ("--labels", "--truth", "--method", "--classifier", "--head")),  # its own
     *(("reproduce", flag) for flag in ("--model", "--pretrained", "--recipe", "--image-size")),
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from piaa.errors import InputError, LabelError
+from piaa.errors import InputError, PiaaError
 
 from . import harness
 from .harness import Result, Seed, Target, cases, kind_of, run_target, try_case
@@ -37,7 +37,7 @@ def test_the_seeds_themselves_are_good_input(name: str, tmp_path: Path) -> None:
     read, kinds = set(), set()
     for each in target.seeds(tmp_path):
         kinds.add(each.suffix)
-        with contextlib.suppress(LabelError):  # a few seeds are refused on purpose
+        with contextlib.suppress(PiaaError):  # a few seeds are refused on purpose
             target.read(each.data, each.suffix, tmp_path)
             read.add(each.suffix)
     assert read == kinds

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from piaa.errors import InputError
 from piaa.files import whole_file, writing
@@ -19,7 +17,7 @@ from piaa.jobs.layout import Layout
 from piaa.jobs.lock import locked
 from piaa.jobs.manifest import make_manifest, part_file, read_manifest
 from piaa.jobs.partial import partial_path
-from piaa.jobs.parts import BLOCKS, Block, Parts, commit, read_blocks, rows_of
+from piaa.jobs.parts import Block, Parts, commit, read_blocks, read_numbers, rows_of
 from piaa.jobs.tables import check_output, is_folder, write_table
 
 
@@ -82,28 +80,13 @@ def _in_order(folders: Sequence[Path], manifests: Sequence[dict[str, Any]]) -> I
     for folder, manifest in zip(folders, manifests, strict=True):
         for part in manifest["parts"]:
             path = part_file(folder, part)
-            for place, (number, _) in enumerate(_numbers(path)):
+            for place, (number, _) in enumerate(read_numbers(path)):
                 places.setdefault(number, []).append((path, place))
     opened: tuple[Path | None, list[Block]] = (None, [])
     for number in sorted(places):
         tables = []
         for path, place in places[number]:
             if opened[0] != path:
-                opened = (path, _read(path))
+                opened = (path, read_blocks(path))
             tables.append(opened[1][place][1])
         yield number, pa.concat_tables(tables)
-
-
-def _numbers(path: Path) -> list[tuple[int, int]]:
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-        return [(int(number), int(rows)) for number, rows in json.loads(metadata[BLOCKS])]
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: a part that cannot be read: {error}") from error
-
-
-def _read(path: Path) -> list[Block]:
-    try:
-        return read_blocks(path)
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: a part that cannot be read: {error}") from error

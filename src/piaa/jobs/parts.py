@@ -28,7 +28,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from piaa.files import sync, whole_file, write_json, writing
+from piaa.errors import InputError
+from piaa.files import parse_json, sync, whole_file, write_json, writing
 from piaa.jobs.common import Record
 from piaa.jobs.formats import FOREIGN, Row
 from piaa.jobs.formats.parquet import LABELS
@@ -40,6 +41,8 @@ LONGEST = 240
 """Characters of a partition's value at most; a folder's name may have 255 bytes."""
 BLOCKS = b"piaa.blocks"
 ABOUT = b"piaa"
+NEEDED = ("path", "labels", "error", "gone")
+"""Columns that every part has."""
 
 Block = tuple[int, pa.Table]
 """Number of a shard, and rows of it."""
@@ -180,13 +183,40 @@ def unpacked(text: str) -> Any:
 
 
 def read_blocks(path: Path) -> list[Block]:
-    """The blocks of a part, in its order."""
-    table = pq.read_table(path, partitioning=None)
+    """The blocks of a part, in its order.
+
+    Raises:
+        InputError: it cannot be read, or is no part.
+    """
+    numbers = read_numbers(path)
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{path}: a part that cannot be read: {error}") from error
     blocks, at = [], 0
-    for number, rows in json.loads((table.schema.metadata or {})[BLOCKS]):
-        blocks.append((int(number), table.slice(at, rows)))
+    for number, rows in numbers:
+        blocks.append((number, table.slice(at, rows)))
         at += rows
     return blocks
+
+
+def read_numbers(path: Path) -> list[tuple[int, int]]:
+    """The number and the rows of each block of a part.
+
+    Raises:
+        InputError: it cannot be read, or is no part.
+    """
+    try:
+        with pq.ParquetFile(path) as opened:
+            schema, rows = opened.schema_arrow, opened.metadata.num_rows
+        if missing := [name for name in NEEDED if name not in schema.names]:
+            raise ValueError(f"no column {missing[0]}")
+        numbers = [(int(number), int(count)) for number, count in parse_json((schema.metadata or {})[BLOCKS])]
+        if sum(count for _, count in numbers) != rows or any(min(each) < 0 for each in numbers):
+            raise ValueError("its blocks are not its rows")
+    except (OSError, TypeError, ValueError, KeyError, pa.ArrowException) as error:
+        raise InputError(f"{path}: a part that cannot be read: {error}") from error
+    return numbers
 
 
 def rows_of(table: pa.Table, classes: Sequence[str]) -> Iterator[Row]:
