@@ -72,7 +72,7 @@ def test_fast_changes_the_engine_alone_where_the_size_is_the_same(world: Path, m
     assert fast.scorer().fingerprint == plain.scorer().fingerprint
     monkeypatch.setattr("piaa.qualities._installed", lambda engine: engine == "openvino:int8")
     seen: list[str] = []
-    monkeypatch.setattr("piaa.recognizer.setup_of", lambda *_, engine, **__: seen.append(engine) or pytest.skip())
+    monkeypatch.setattr("piaa.fitted.setup_of", lambda *_, engine, **__: seen.append(engine) or pytest.skip())
     with pytest.raises(pytest.skip.Exception):
         Recognizer.load(world / "small.piaa", quality="fast")
     assert seen == ["openvino:int8"]
