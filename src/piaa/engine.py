@@ -286,8 +286,11 @@ class Scorer:
 
     def look_encoded(self, encoded: Encoded) -> Seen:
         """Scores, and how unlike the images of the fit these are, likewise one image at a time."""
-        strange = torch.cat([self.learnt.strangeness(*one) for one in _one_by_one(encoded)])
-        return Seen(self.score_encoded(encoded), strange)
+        return Seen(self.score_encoded(encoded), self.strangeness_encoded(encoded))
+
+    def strangeness_encoded(self, encoded: Encoded) -> Tensor:
+        """N: how unlike the images of the fit these are; above 1 one is foreign."""
+        return torch.cat([self.learnt.strangeness(*one) for one in _one_by_one(encoded)])
 
     def look(self, images: Tensor) -> Seen:
         """The same of N x 3 x H x W."""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from file_server import served
 from piaa.cli.main import app
 from piaa.evaluation.truth import read_truth
 from piaa.inputs.sources import read_arguments
@@ -62,17 +60,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def web(world: Path) -> Iterator[str]:
     pytest.importorskip("aiohttp")
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(world)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join(10)
+    with served(world) as address:
+        yield address
 
 
 def evaluated(world: Path, out: Path, *images: object, stdin: str | None = None, code: int = 0) -> dict[str, Any]:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import tarfile
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import fsspec
 import pytest
 from PIL import Image
 
+from file_server import served
 from piaa.errors import ImageError, InputError
 from piaa.inputs.items import batches, iterate, open_source, read_arguments
 from piaa.inputs.sources import places
@@ -178,17 +176,8 @@ def web(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "photos/note.txt").write_text("x")
     (tmp_path / "s.tar").write_bytes(tar(7, 8))
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join(10)
+    with served(tmp_path) as address:
+        yield address
 
 
 def test_over_http(web: str, tmp_path: Path) -> None:

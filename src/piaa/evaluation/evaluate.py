@@ -189,7 +189,7 @@ def _seen(scorer: AnyScorer | ManyScores, images: Tensor) -> tuple[dict[str, Ten
     if isinstance(scorer, MethodScorer):
         return {scorer.method.name: scorer.observe(images)}, torch.zeros(len(images))
     encoded = scorer.encode(images)
-    return method_scores(scorer.classifier, encoded), scorer.look_encoded(encoded).strangeness
+    return method_scores(scorer.classifier, encoded), scorer.strangeness_encoded(encoded)
 
 
 def _scores(scorer: AnyScorer | ManyScores, seen: dict[str, Tensor]) -> dict[str, Tensor]:
