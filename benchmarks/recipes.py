@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from piaa.evaluation.metrics import mean_average_precision
-from piaa.method import paa, pvcl
+from piaa.method import paa
 from piaa.method.evidence import Evidence
 from piaa.method.learning import of_result
 from piaa.method.recipes import Recipe, get_recipe
@@ -31,12 +32,13 @@ PUBLISHED = ("published-voc", "published-coco", "published-nus")
 
 
 def fit_and_score(problem: Problem, recipe: Recipe, factor: float = 1.0) -> Tensor:
-    """Fit on the problem's images and score them; `factor` rescales the learnt logits (W and b)."""
+    """Fit on the problem's images and score them; `factor` rescales the learnt logits."""
     evidence = Evidence(len(problem.text), problem.text.shape[1], recipe.bank_size, sample_images=300)
     for part in torch.arange(len(problem.cls)).split(256):
         evidence.update(problem.cls[part], problem.patches[part], part, problem.text, recipe.text_scale)
     result = evidence.learn(problem.text, recipe)
-    louder = pvcl.PVCLResult(**{**vars(result), "weight": result.weight * factor, "bias": result.bias * factor})
+    logits = {name: getattr(result, name) for name in ("weight", "bias", "curvature")}
+    louder = replace(result, **{name: part * factor for name, part in logits.items() if part is not None})
     learnt = of_result(louder, evidence, problem.text, recipe).classifier
     return learnt.score(problem.cls, problem.patches)
 

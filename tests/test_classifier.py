@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, safe_open, save_file
 
-from piaa.classifier import Classifier
+from piaa.classifier import FORMAT_VERSION, Classifier
 from piaa.errors import ClassifierError
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Scales
@@ -39,13 +39,14 @@ def make(classes: int = 3, dim: int = 4, seed: int = 0, dtype: torch.dtype = tor
     return Classifier(
         labels=[Label(f"class {c}", ("雪だるま", "ü") if c == 1 else ()) for c in range(classes)],
         learnt=PatchClassifier(
-            torch.randn(classes, dim, generator=rng).to(dtype),
-            torch.randn(classes, generator=rng).to(dtype),
+            torch.randn(classes + 1, dim, generator=rng).to(dtype),
+            torch.randn(classes + 1, generator=rng).to(dtype),
             torch.randn(classes, dim, generator=rng).to(dtype),
             Scales(0.1, 1 / 3, 2.0, "odds"),
             0.9,
             "mean-top-2",
             Thresholds(torch.rand(classes, generator=rng).double().numpy(), np.ones(classes), "given"),
+            curvature=torch.randn(dim, dim, generator=rng).to(dtype),
         ),
         text_scales=Scales(0.2, 1.0, 1e-17),
         statistics={"weights": torch.tensor([0.1, 2], dtype=torch.float64), "retained": torch.arange(6).view(2, 3)},
@@ -102,7 +103,7 @@ def test_saving_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_views_and_shared_memory_are_saved(tmp_path: Path) -> None:
     wide = torch.randn(4, 6)
-    learnt = dataclasses.replace(make(3, 4).learnt, weight=wide.T[:3], prototypes=wide.T[:3])
+    learnt = dataclasses.replace(make(3, 4).learnt, weight=wide.T[:4], prototypes=wide.T[:3])
     shared = dataclasses.replace(make(3, 4), learnt=learnt)
     shared.save(tmp_path / "c")
     assert same(Classifier.load(tmp_path / "c"), shared)
@@ -138,7 +139,7 @@ DAMAGE: dict[str, Callable[[Path, bytes], object]] = {
     "pickle": lambda path, _: path.write_bytes(pickle.dumps({"weight": 1})),
     "foreign": lambda path, _: save_file({"proj": torch.zeros(3, 4)}, path, {"format": "pt"}),
     "no metadata": lambda path, _: save_file(load_file(path), path),
-    "future": lambda path, _: rewritten(path, {"format_version": 4, "labels": "not known yet"}),
+    "future": lambda path, _: rewritten(path, {"format_version": FORMAT_VERSION + 1, "labels": "not known yet"}),
     "odd version": lambda path, _: rewritten(path, {"format_version": -1}),
     "bad json": lambda path, _: rewritten(path, "{"),
     "bad labels": lambda path, _: rewritten(path, {"labels": [1]}),
@@ -148,9 +149,12 @@ DAMAGE: dict[str, Callable[[Path, bytes], object]] = {
     "shape": lambda path, _: rewritten(path, prototypes=torch.zeros(3, 5)),
     "classes": lambda path, _: rewritten(path, weight=torch.zeros(2, 4)),
     "threshold shape": lambda path, _: rewritten(path, **{"thresholds.values": torch.zeros(7)}),
-    "NaN": lambda path, _: rewritten(path, weight=torch.full((3, 4), torch.nan)),
+    "NaN": lambda path, _: rewritten(path, weight=torch.full((4, 4), torch.nan)),
     "infinite threshold": lambda path, _: rewritten(path, **{"thresholds.values": torch.full((3,), torch.inf)}),
-    "integers": lambda path, _: rewritten(path, bias=torch.zeros(3, dtype=torch.int64)),
+    "integers": lambda path, _: rewritten(path, bias=torch.zeros(4, dtype=torch.int64)),
+    "no curvature": lambda path, _: rewritten(path, curvature=None),
+    "flat curvature": lambda path, _: rewritten(path, curvature=torch.zeros(4)),
+    "no row": lambda path, _: rewritten(path, weight=torch.zeros(3, 4), bias=torch.zeros(3)),
     "gone": lambda path, _: path.unlink(),
 }
 
@@ -169,6 +173,9 @@ DAMAGE: dict[str, Callable[[Path, bytes], object]] = {
         ("foreign", "safetensors file of something else"),
         ("no metadata", "safetensors file of something else"),
         ("future", "newer than this piaa reads"),
+        ("no curvature", "missing tensors: curvature"),
+        ("flat curvature", "curvature is 4, wanted 4 x 4"),
+        ("no row", "a curvature, but no row for anything else"),
         ("odd version", "format version is -1"),
         ("bad json", "safetensors file of something else"),
         ("bad labels", "settings cannot be read"),

@@ -3,11 +3,11 @@
 No pickle is read or written. A file is written aside and moved into place, so it is whole or not there. The same
 learning gives the same bytes.
 
-    tensors    weight, bias, prototypes, thresholds.values, thresholds.slope, novelty.NAME, statistics.NAME
+    tensors    weight, bias, prototypes, curvature, thresholds.values, thresholds.slope, novelty.NAME, statistics.NAME
     metadata   piaa: {format, format_version, labels, learnt, text_scales, settings, report, tensors}
 
 Version 1 kept the scales as tensors and format and version as metadata of their own; `piaa.classifier_v1` reads it.
-Version 2 had no test for foreign images (novelty), and such a file does no such test.
+Version 2 had no test for foreign images (novelty), and such a file does no such test. Version 3 had no curvature.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from piaa.method.recipes import Scales
 from piaa.vocabulary.labels import Label
 
 FORMAT = "piaa-classifier"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 _CORE = ("weight", "bias", "prototypes")
+_FLOATING = (*_CORE, "curvature")
 _STATISTICS = "statistics."
 
 
@@ -263,6 +264,7 @@ def _faults(classifier: Classifier) -> Iterator[str]:
     for name, wanted in (("bias", weight.shape[:1]), ("prototypes", (len(labels), weight.shape[1]))):
         if getattr(learnt, name).shape != wanted:
             yield f"{name} is {_shape(getattr(learnt, name))}, wanted {' x '.join(map(str, wanted))}"
+    yield from _curvature_faults(learnt)
     for name in ("values", "slope") if learnt.thresholds else ():
         array = getattr(learnt.thresholds, name)
         if array.shape != (len(labels),):
@@ -273,10 +275,19 @@ def _faults(classifier: Classifier) -> Iterator[str]:
         if not isinstance(getattr(classifier, name), dict):
             yield f"{name} is not a dictionary"
     for name, tensor in classifier._tensors().items():
-        if name in _CORE and not tensor.is_floating_point():
+        if name in _FLOATING and not tensor.is_floating_point():
             yield f"{name} holds {tensor.dtype}, wanted floating point"
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             yield f"{name} holds values that are not finite (NaN or infinity)"
+
+
+def _curvature_faults(learnt: PatchClassifier) -> Iterator[str]:
+    if learnt.curvature is None:
+        return
+    if learnt.curvature.shape != (learnt.dim, learnt.dim):
+        yield f"curvature is {_shape(learnt.curvature)}, wanted {learnt.dim} x {learnt.dim}"
+    if len(learnt.weight) == learnt.classes:
+        yield "it has a curvature, but no row for anything else"
 
 
 def _shape(tensor: Any) -> str:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from piaa.bench import memory
 from piaa.bench.fitting import filled_bank
 from piaa.bench.work import random_units
-from piaa.method import evidence, paa, pvcl
+from piaa.method import evidence, gaussian, paa, pvcl
 from piaa.method.aggregators import max_over_patches
 from piaa.method.bank import Bank
 from piaa.method.evidence import Evidence
@@ -58,8 +58,9 @@ def test_a_classifier_learnt_by_pieces_is_that_of_the_whole(monkeypatch, name, l
     prototypes = random_units(20, 48, seed=3)
     arguments = (rows["patches"], rows["classes"], rows["confidence"], prototypes, pvcl.PURIFIERS[name], 2.0)
     whole = pvcl.learn_classifier(*arguments)
-    chunks = pvcl.row_chunks
-    monkeypatch.setattr(pvcl, "row_chunks", lambda n, width, most=0: chunks(n, width, limit))
+    chunks = gaussian.row_chunks
+    for module in (pvcl, gaussian):
+        monkeypatch.setattr(module, "row_chunks", lambda n, width, most=0: chunks(n, width, limit))
     pieces = pvcl.learn_classifier(*arguments)
     assert torch.equal(pieces.kept, whole.kept)
     assert torch.equal(pieces.kept_classes, whole.kept_classes)
@@ -69,7 +70,7 @@ def test_a_classifier_learnt_by_pieces_is_that_of_the_whole(monkeypatch, name, l
 
 def test_a_covariance_by_triangles_is_the_whole_product():
     patches, means = random_units(500, 37), torch.zeros(3, 37)
-    ours = pvcl.pooled_covariance(patches, torch.arange(500) % 3, means)
+    ours = gaussian.pooled_covariance(patches, torch.arange(500) % 3, means)
     torch.testing.assert_close(ours, torch.cov(patches.T.double()), rtol=1e-4, atol=1e-7)
     assert torch.equal(ours, ours.T)
 
@@ -79,7 +80,7 @@ def test_the_shrunk_precision_is_the_published_pseudo_inverse():
     patches = F.pad(random_units(400, 5).double(), (0, 40))
     covariance = torch.cov(patches.T)
     published = 45 * torch.linalg.pinv(399 * covariance + covariance.trace() * torch.eye(45).double(), hermitian=True)
-    torch.testing.assert_close(pvcl.shrunk_precision(covariance, 400), published, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(gaussian.shrunk_precision(covariance, 400), published, rtol=1e-9, atol=1e-9)
 
 
 def test_rows_are_the_contents_and_the_bank_goes_on_as_if_it_had_not_been_sorted():
@@ -135,4 +136,4 @@ pvcl.learn_classifier(*(argument[:100] for argument in arguments[:3]), prototype
 print(memory.peak_of(lambda: pvcl.learn_classifier(*arguments)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert 0 < float(done.stdout) < 2.5 * pvcl.CHUNK * 4 / memory.MIB
+    assert 0 < float(done.stdout) < 2.5 * gaussian.CHUNK * 4 / memory.MIB

@@ -25,7 +25,7 @@ from piaa.experiments.results import Results, Row
 from piaa.experiments.runner import Place, jobs
 from piaa.experiments.spec import Run, Spec, read_spec
 from piaa.experiments.variants import variant_of
-from piaa.method import pvcl
+from piaa.method import gaussian, pvcl
 from piaa.method.aggregators import max_over_patches, mean_of_top, soft_maximum
 from piaa.method.bank import Bank
 from piaa.method.moments import Moments
@@ -161,7 +161,7 @@ def test_one_round_is_algorithm_1_and_a_second_is_not(bank_rows: dict[str, Tenso
     once, twice = (changed.learn_in_rounds(bank_rows, bank_rows["texts"], purify, rounds) for rounds in (1, 2))
     parts = (bank_rows[name] for name in ("patches", "classes", "confidence", "texts"))
     result = pvcl.learn_classifier(*parts)
-    weight, bias = pvcl.linear_classifier(once.means, once.precision)
+    weight, bias = gaussian.linear_classifier(once.means, once.precision)
     assert torch.equal(weight, result.weight)
     assert torch.equal(bias, result.bias)
     assert not torch.allclose(twice.means, once.means)
@@ -198,9 +198,9 @@ def test_covariances_and_their_shrinkage(bank_rows: dict[str, Tensor], moments: 
     patches = bank_rows["all"].double()
     total = changed.total_covariance(moments)
     assert torch.allclose(total, torch.cov(patches.T, correction=0), atol=1e-6)  # coordinates are rounded to 2^-21
-    assert torch.equal(changed.precision_of(total, 300, None), pvcl.shrunk_precision(total, 300))
+    assert torch.equal(changed.precision_of(total, 300, None), gaussian.shrunk_precision(total, 300))
     own = changed.precision_of(total, 300, 12 / (299 + 12))  # the share that eq. 10 comes to
-    eq_10 = pvcl.shrunk_precision(total, 300)
+    eq_10 = gaussian.shrunk_precision(total, 300)
     assert torch.allclose(own / own.trace(), eq_10 / eq_10.trace(), atol=1e-12)
     sphere = changed.precision_of(total, 300, 1.0)
     assert torch.allclose(sphere, torch.eye(12).double() * sphere[0, 0])
@@ -210,12 +210,12 @@ def test_a_background_takes_what_no_class_wants(bank_rows: dict[str, Tensor], mo
     purify = lambda logits: pvcl.purify_by_margin(logits, 1.0)  # noqa: E731
     gaussians = changed.learn_in_rounds(bank_rows, bank_rows["texts"], purify, 1)
     mean = moments.total / moments.count
-    weight, bias = pvcl.with_background(gaussians.means, gaussians.precision, mean, 1.0)
+    weight, bias = gaussian.with_background(gaussians.means, gaussians.precision, mean, 1.0)
     assert weight.shape == (7, 12)
-    assert torch.equal(weight[:6], pvcl.linear_classifier(gaussians.means, gaussians.precision)[0])
+    assert torch.equal(weight[:6], gaussian.linear_classifier(gaussians.means, gaussians.precision)[0])
     assert int((mean.float() @ weight.T + bias).argmax()) == 6
     assert int((gaussians.means[2] @ weight.T + bias).argmax()) == 2
-    _, tenfold = pvcl.with_background(gaussians.means, gaussians.precision, mean, 10.0)
+    _, tenfold = gaussian.with_background(gaussians.means, gaussians.precision, mean, 10.0)
     assert float(torch.exp(tenfold - bias)[6]) == pytest.approx(10.0, rel=1e-3)
 
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from piaa.method.agreement import by_agreement, reliabilities
+from piaa.method.agreement import CLS_MOST, IDLE, Reliabilities, by_agreement, reliabilities
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import Scales
 
 
-def witnesses(correlations: tuple[float, float, float], images: int = 4000, classes: int = 12) -> list[torch.Tensor]:
+def witnesses(correlations: tuple[float, ...], images: int = 4000, classes: int = 12) -> list[torch.Tensor]:
     random = torch.Generator().manual_seed(5)
     truth = torch.randn(images, classes, generator=random)
     return [r * truth + (1 - r * r) ** 0.5 * torch.randn(images, classes, generator=random) for r in correlations]
@@ -16,11 +16,18 @@ def witnesses(correlations: tuple[float, float, float], images: int = 4000, clas
 
 @pytest.mark.parametrize(("half", "cls"), [(0.8, 0.3), (0.5, 0.5), (0.4, 0.9)])
 def test_planted_reliabilities_are_recovered(half: float, cls: float) -> None:
-    found = reliabilities(*witnesses((half, half, cls)))
+    found = reliabilities(*witnesses((0.85, half, half, cls)))
     assert found.cls == pytest.approx(cls, abs=0.03)
-    assert found.half == pytest.approx(half, abs=0.03)
-    weights = [r / (1 - r * r) for r in (cls, half)]
-    assert found.cls_share == pytest.approx(weights[0] / (weights[0] + 2 * weights[1]), abs=0.05)
+    assert found.together == pytest.approx(0.85 * cls, abs=0.03)
+    believed = min(cls, CLS_MOST**0.5)  # no more, however well the witnesses agree
+    weights = [r / (1 - r * r) for r in (believed, min(0.85 * cls / believed, 0.99))]
+    share = (weights[0] / sum(weights) - IDLE) / (1 - 2 * IDLE)
+    assert found.cls_share == pytest.approx(max(share, 0.0), abs=0.06)
+
+
+def test_a_witness_that_adds_nothing_has_no_share() -> None:
+    assert Reliabilities(cls=0.05, together=0.04).cls_share == 0.0
+    assert Reliabilities(cls=0.99, together=0.02).cls_share > 0.9
 
 
 def problem(cls_noise: float, images: int = 200) -> tuple[PatchClassifier, torch.Tensor, torch.Tensor]:

@@ -32,7 +32,7 @@ def precision(scores: Array, truth: NDArray[np.bool_], witness: Array | None) ->
 def test_a_promise_that_look_alikes_break_is_kept_by_a_second_witness(seed: int) -> None:
     scores, witness, truth = world(3.0, 0.05, seed)
     assert precision(scores, truth, None) < 0.84
-    assert 0.89 <= precision(scores, truth, witness) <= 0.98
+    assert 0.86 <= precision(scores, truth, witness) <= 0.98
 
 
 def test_where_classes_are_separated_the_mixture_alone_decides() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from piaa.evaluation import metrics
-from piaa.method import paa, pvcl
+from piaa.method import gaussian, paa, pvcl
 from piaa.method.bank import Bank
 from piaa.method.evidence import Evidence
 from piaa.method.moments import Moments
@@ -250,13 +252,71 @@ def test_the_background_is_the_gaussian_of_all_patches() -> None:
     random = torch.Generator().manual_seed(6)
     means, mean = torch.randn(4, 6, generator=random), torch.randn(6, generator=random)
     precision = torch.eye(6, dtype=torch.float64) * 2
-    weight, bias = pvcl.with_background(means, precision, mean, 3.0)
-    plain_weight, plain_bias = pvcl.linear_classifier(means, precision)
+    weight, bias = gaussian.with_background(means, precision, mean, 3.0)
+    plain_weight, plain_bias = gaussian.linear_classifier(means, precision)
     torch.testing.assert_close(weight[:4], plain_weight)
     torch.testing.assert_close(weight[4], 2 * mean)
     shift = torch.log(torch.tensor(4 / 5))  # the uniform prior is over one class more
     torch.testing.assert_close(bias[:4], plain_bias + shift)
     torch.testing.assert_close(bias[4], -(mean @ mean) - torch.log(torch.tensor(5.0)) + torch.log(torch.tensor(3.0)))
+
+
+def spread_problem() -> tuple[gaussian.Gaussians, gaussian.Background]:
+    random = torch.Generator().manual_seed(7)
+    patches, assignment = torch.randn(600, 5, generator=random), torch.arange(600) % 3
+    patches += 2 * assignment[:, None].float()
+    found = gaussian.gaussians(patches, assignment, torch.ones(600), torch.zeros(3, 5))
+    wide = 3 * torch.randn(900, 5, generator=random).double()
+    return found, gaussian.Background(wide.mean(dim=0), torch.cov(wide.T), 2.0, 0.25)
+
+
+def test_a_wide_background_is_the_ratio_of_two_gaussians() -> None:
+    """By hand: log densities of both Gaussians, in the unit of eq. 10; the classes' rows are those of before."""
+    found, background = spread_problem()
+    learnt = gaussian.with_wide_background(found, background)
+    plain_weight, plain_bias = gaussian.with_background(found.means, found.precision, background.mean, 2.0)
+    assert torch.equal(learnt.weight[:3], plain_weight[:3])
+    assert torch.equal(learnt.bias[:3], plain_bias[:3])
+    n, d = found.samples, 5
+    ridge = torch.eye(d, dtype=torch.float64) * found.covariance.trace() / (n - 1)
+    own = found.covariance + ridge
+    wide = 0.75 * found.covariance + 0.25 * background.covariance + ridge
+    x = torch.randn(8, d, generator=torch.Generator().manual_seed(8)).double()
+    normal = torch.distributions.MultivariateNormal
+    ratio = normal(background.mean, wide).log_prob(x) - normal(found.means[1].double(), own).log_prob(x)
+    y = x @ learnt.weight.double().T + learnt.bias.double()
+    y[:, -1] += (x @ learnt.curvature.double() * x).sum(dim=1)
+    by_hand = d / (n - 1) * ratio + torch.log(torch.tensor(2.0))
+    torch.testing.assert_close(y[:, -1] - y[:, 1], by_hand, rtol=1e-4, atol=1e-4)
+
+
+def test_a_background_without_spread_is_eq_4() -> None:
+    found, background = spread_problem()
+    learnt = gaussian.with_wide_background(found, replace(background, spread=0.0))
+    weight, bias = gaussian.with_background(found.means, found.precision, background.mean, 2.0)
+    assert learnt.curvature is None
+    assert torch.equal(learnt.weight, weight)
+    assert torch.equal(learnt.bias, bias)
+
+
+def test_patches_all_alike_have_no_wide_background() -> None:
+    found, background = spread_problem()
+    nothing = replace(found, covariance=torch.zeros_like(found.covariance))
+    assert gaussian.with_wide_background(nothing, background).curvature is None
+
+
+def test_a_patch_far_from_all_classes_is_anything_else() -> None:
+    """The nearest class takes it by eq. 4; a wide background does not leave it to that class."""
+    found, background = spread_problem()
+    far = torch.full((1, 5), 12.0)  # the means are 0, 2 and 4
+    scale = (found.samples - 1) / 5
+    parts = []
+    for spread in (0.0, 0.25):
+        learnt = gaussian.with_wide_background(found, replace(background, spread=spread))
+        p = paa.patch_probabilities(far, learnt.weight, learnt.bias, scale, learnt.curvature)
+        parts.append(float(p[0, -1]))
+    assert parts[0] < 0.01
+    assert parts[1] > 0.99
 
 
 def test_odds_let_no_class_lower_another() -> None:

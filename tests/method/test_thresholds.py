@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piaa.method.thresholds import RULES, learn_thresholds, log_odds
+from piaa.method.thresholds import RULES, TAIL, learn_thresholds, log_odds, separated, tail_rule
 
 
 def scores(groups: list[tuple[float, float, int]], seed: int = 0) -> np.ndarray:
@@ -33,7 +33,16 @@ def test_look_alikes_are_not_taken_for_the_class() -> None:
     values = scores([(-4, 1, 800), (-1.5, 1.2, 150), (2, 1.2, 50)])
     decided = {rule: int(learn_thresholds(values, rule).decide(values).sum()) for rule in ("bimodal", "mixture")}
     assert 30 <= decided["bimodal"] < decided["mixture"] / 1.5
-    assert np.array_equal(learn_thresholds(values).values, learn_thresholds(values, "strict").values)
+    assert np.array_equal(learn_thresholds(values).values, tail_rule(values, TAIL))
+
+
+def test_with_few_words_many_look_alikes_are_no_second_mode() -> None:
+    """The mixture's two parts lie as far apart as those of a small object, but a third of all images is in one."""
+    groups = [(-4.0, 1.0, 650), (-0.4, 1.8, 350)]
+    few, many = (np.concatenate([scores(groups, seed) for seed in range(s, s + 5)], axis=1) for s in (0, 5))
+    assert not separated(few) and not separated(many)
+    small = np.concatenate([scores([(-4.0, 1.0, 880), (-0.4, 1.8, 120)], seed) for seed in range(5)], axis=1)
+    assert separated(small)
 
 
 @settings(max_examples=30, deadline=None)

@@ -13,7 +13,7 @@ from piaa.bench.machine import finished
 from piaa.bench.memory import peak_of
 from piaa.bench.work import Work, random_images, random_learner, random_units
 from piaa.engine import Setup
-from piaa.method import pvcl
+from piaa.method import gaussian, pvcl
 from piaa.method.bank import Bank
 from piaa.method.recipes import get_recipe
 from piaa.method.thresholds import DEFAULT_RULE
@@ -120,12 +120,12 @@ def measure_alone(work: Work, classes: int, dim: int) -> dict[str, Any]:
 
     def offer() -> None:
         place = torch.stack([torch.full((OFFERED,), next(offers)), torch.arange(OFFERED)], dim=1)
-        for part in pvcl.row_chunks(OFFERED, classes):
+        for part in gaussian.row_chunks(OFFERED, classes):
             probabilities = pvcl.text_probabilities(offered[part], prototypes, recipe.text_scale)
             bank.update(offered[part], probabilities, place[part])
 
     def closed_form() -> object:
-        return pvcl.closed_form(rows["patches"], rows["classes"], rows["confidence"], prototypes)
+        return gaussian.closed_form(rows["patches"], rows["classes"], rows["confidence"], prototypes)
 
     def learn() -> object:
         purifier = pvcl.PURIFIERS[recipe.purifier]

@@ -19,7 +19,7 @@ from piaa.experiments.job import Job
 from piaa.experiments.results import Row
 from piaa.experiments.variants import Variant, variant_of
 from piaa.inputs.items import Item
-from piaa.method import paa, pvcl
+from piaa.method import gaussian, paa, pvcl
 from piaa.method.aggregators import get_aggregator
 from piaa.method.bank import Bank
 from piaa.method.evidence import Evidence, best_of_each
@@ -149,7 +149,7 @@ class Bench:
             cls = F.normalize(encoded.cls, dim=-1).repeat_interleave(tokens, dim=0)
             images = torch.tensor(indices).repeat_interleave(tokens)
             places = torch.stack([images, torch.arange(tokens).repeat(number)], dim=1)
-            for part in pvcl.row_chunks(len(unit), bank.classes):
+            for part in gaussian.row_chunks(len(unit), bank.classes):
                 given = probabilities(unit[part], cls[part])
                 changed.offer_softly(bank, unit[part], given, variant.share, places[part])
         return limited_rows(bank, variant)
@@ -214,9 +214,9 @@ def learn_variant(variant: Variant, evidence: Evidence, texts: Tensor, rows: dic
         rows, texts, lambda logits: purifier(logits, recipe.purify_scale), variant.rounds, precision,
         means if variant.responsibility else None,
     )  # fmt: skip
-    weight, bias = pvcl.linear_classifier(gaussians.means, gaussians.precision)
+    weight, bias = gaussian.linear_classifier(gaussians.means, gaussians.precision)
     if recipe.background:
-        weight, bias = pvcl.with_background(gaussians.means, gaussians.precision, moments.mean, recipe.background)
+        weight, bias = gaussian.with_background(gaussians.means, gaussians.precision, moments.mean, recipe.background)
     if variant.prior:
         own = changed.with_priors(bias[: len(texts)], gaussians.claimed, variant.prior)
         bias = torch.cat([own, bias[len(texts) :]])

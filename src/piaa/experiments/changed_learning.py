@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from piaa.method import pvcl
+from piaa.method import gaussian, pvcl
 from piaa.method.bank import Bank
 from piaa.method.moments import Moments
 
@@ -112,7 +112,7 @@ def precision_of(covariance: Tensor, samples: int, shrinkage: float | None) -> T
         shrinkage: rho of [(1 - rho) S + rho tr(S)/d I]^-1, above 0 to 1; None for eq. 10.
     """
     if shrinkage is None or samples < 2 or float(covariance.trace()) <= 0:
-        return pvcl.shrunk_precision(covariance, samples)
+        return gaussian.shrunk_precision(covariance, samples)
     dim = len(covariance)
     identity = torch.eye(dim, dtype=covariance.dtype)
     inverse: Tensor = torch.linalg.inv((1 - shrinkage) * covariance + shrinkage * covariance.trace() / dim * identity)
@@ -121,8 +121,7 @@ def precision_of(covariance: Tensor, samples: int, shrinkage: float | None) -> T
 
 def total_covariance(moments: Moments) -> Tensor:
     """The covariance of all vectors of the moments, background included, d x d; stands in for eq. 9."""
-    mean = moments.total / moments.count
-    return moments.second / moments.count - torch.outer(mean, mean)
+    return moments.covariance
 
 
 def learn_in_rounds(
@@ -130,7 +129,7 @@ def learn_in_rounds(
     prototypes: Tensor,
     purify: Callable[[Tensor], pvcl.Purified],
     rounds: int,
-    precision: Callable[[Tensor, int], Tensor] = pvcl.shrunk_precision,
+    precision: Callable[[Tensor, int], Tensor] = gaussian.shrunk_precision,
     means: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> Gaussians:
     """Stages I to III with several rounds of stage II: each judges the whole bank anew by the classifier of the last.
@@ -143,21 +142,21 @@ def learn_in_rounds(
         purify: discriminants n x C to what is kept.
         rounds: at least 1.
         precision: eq. 10, of a covariance and its number of samples.
-        means: eq. 8 of the last round, from (kept patches, weight, bias); None: `pvcl.class_means`.
+        means: eq. 8 of the last round, from (kept patches, weight, bias); None: `gaussian.class_means`.
     """
     patches, assignment, weights = rows["patches"], rows["classes"], rows["confidence"]
     claimed = torch.bincount(assignment, minlength=len(prototypes))
-    mu = pvcl.class_means(patches, assignment, weights, prototypes)
-    p = precision(pvcl.pooled_covariance(patches, assignment, mu), len(patches))
+    mu = gaussian.class_means(patches, assignment, weights, prototypes)
+    p = precision(gaussian.pooled_covariance(patches, assignment, mu), len(patches))
     for number in range(rounds):
-        weight, bias = pvcl.linear_classifier(mu, p)
+        weight, bias = gaussian.linear_classifier(mu, p)
         pure = purify(pvcl.discriminants(patches, weight, bias))
         kept, own = patches[pure.keep], pure.assignment[pure.keep]
         claimed = torch.bincount(pure.assignment, minlength=len(prototypes))
-        mu = pvcl.class_means(kept, own, pure.weights[pure.keep], prototypes)
+        mu = gaussian.class_means(kept, own, pure.weights[pure.keep], prototypes)
         if means and number == rounds - 1:
             mu = means(kept, weight, bias)
-        p = precision(pvcl.pooled_covariance(kept, own, mu), len(kept))
+        p = precision(gaussian.pooled_covariance(kept, own, mu), len(kept))
     return Gaussians(mu, p, claimed)
 
 

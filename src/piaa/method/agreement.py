@@ -6,13 +6,15 @@ reliability of each (the triplet method of weak supervision; Fu et al. 2020):
 
     r_cls^2 = r(A, cls) r(B, cls) / r(A, B)
 
-A witness of reliability r weighs r / (1 - r^2) on standardised scores, as in a linear discriminant of independent
-witnesses. Halves of one image share what confuses both, so `r(A, B)` is too high, most of all in the upper tail, where
-one object lies in both halves: scores are cut at `CUT` lower deviations above their median before they are correlated.
+All patches have r_P = r(P, cls) / r_cls. A witness of reliability r weighs r / (1 - r^2) on standardised scores, as in
+a linear discriminant of independent witnesses, here [CLS] and all patches. Halves of one image share what confuses
+both, so `r(A, B)` is too high, most of all in the upper tail, where one object lies in both halves: scores are cut at
+`CUT` lower deviations above their median before they are correlated.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
@@ -28,39 +30,49 @@ CUT = 3.0
 """Lower deviations above the median at which scores are cut; the one setting (`benchmarks/agreement.py --cuts`)."""
 PRIOR_IMAGES = 30
 """With so many images the measured weight counts as much as the recipe's own; with ten times as many, 100 times."""
-ALIKE = 0.95
+ALIKE = 0.99
 """Correlation of the two halves from which on they are one witness: all patches of an image say the same."""
 LEAST, MOST = 0.01, 0.98  # of correlations and of squared reliabilities: none is exactly useless or perfect
+CLS_MOST = 0.6
+"""The squared reliability of [CLS] that a weight believes at most: beyond it the halves agree too little to tell."""
+IDLE = 0.08
+"""The share that a witness is given which adds nothing, as scores of one image are never quite uncorrelated."""
 
 
 class Reliabilities(NamedTuple):
-    """Correlation of each witness with presence, 0 to 1.
+    """What the witnesses say of each other.
 
     Attributes:
-        cls: of [CLS].
-        half: of half the patches.
+        cls: correlation of [CLS] with presence, 0 to 1.
+        together: correlation of the scores of all patches with those of [CLS], 0 to 1.
         alike: whether the halves are one witness (`ALIKE`), so that the others cannot be trusted.
     """
 
     cls: float
-    half: float
+    together: float
     alike: bool = False
 
     @property
     def cls_share(self) -> float:
-        """The part of the sum of the three witnesses' weights that is [CLS]'s, 0 to 1."""
-        cls, half = (r / (1 - r * r) for r in (self.cls, self.half))
-        return cls / (cls + 2 * half)
+        """The part of the sum of the weights of [CLS] and of all patches that is [CLS]'s, 0 to 1.
+
+        Shares from `IDLE` to 1 - `IDLE` are stretched to 0 to 1.
+        """
+        cls = min(self.cls, math.sqrt(CLS_MOST))
+        patches = min(self.together / cls, math.sqrt(MOST))
+        share = _weight(cls) / (_weight(cls) + _weight(patches))
+        return min(max((share - IDLE) / (1 - 2 * IDLE), 0.0), 1.0)
 
 
-def reliabilities(first: Tensor, second: Tensor, cls: Tensor) -> Reliabilities:
-    """By the triplet method, from scores of two halves and of [CLS], N x C each: one pair for all classes.
+def reliabilities(whole: Tensor, first: Tensor, second: Tensor, cls: Tensor) -> Reliabilities:
+    """By the triplet method, from scores of all patches, two halves of them and [CLS], N x C: one for all classes.
 
     Correlations are means over classes: with few images those of single classes are too uncertain to be told apart.
     """
-    a, b, z = (cut(scores.double()) for scores in (first, second, cls))
-    ab, az, bz = (max(float(correlation(x, y).mean()), LEAST) for x, y in ((a, b), (a, z), (b, z)))
-    return Reliabilities(min(az * bz / ab, MOST) ** 0.5, min(ab * az / bz, MOST) ** 0.5, ab >= ALIKE)
+    p, a, b, z = (cut(scores.double()) for scores in (whole, first, second, cls))
+    pairs = ((a, b), (a, z), (b, z), (p, z))
+    ab, az, bz, pz = (max(float(correlation(x, y).mean()), LEAST) for x, y in pairs)
+    return Reliabilities(math.sqrt(min(az * bz / ab, MOST)), pz, ab >= ALIKE)
 
 
 def by_agreement(learnt: PatchClassifier, cls: Tensor, patches: Tensor) -> PatchClassifier:
@@ -90,7 +102,7 @@ def by_agreement(learnt: PatchClassifier, cls: Tensor, patches: Tensor) -> Patch
         return learnt
     own = (1 - learnt.alpha) * learnt.scales.cls * cls_spread
     own = own / (own + learnt.alpha * learnt.scales.patch * patch_spread)
-    found = reliabilities(a, b, centred)
+    found = reliabilities(whole, a, b, centred)
     if found.alike:
         return learnt
     measured, given = len(cls) ** 2, PRIOR_IMAGES**2
@@ -129,6 +141,10 @@ def correlation(x: Tensor, y: Tensor) -> Tensor:
     """Of each class over images: C; 0 where one does not vary."""
     x, y = x - x.mean(dim=0), y - y.mean(dim=0)
     return (x * y).mean(dim=0) / (x.std(dim=0, correction=0) * y.std(dim=0, correction=0)).clamp(min=1e-12)
+
+
+def _weight(reliability: float) -> float:
+    return reliability / (1 - reliability * reliability)
 
 
 def _spread(scores: Tensor) -> float:

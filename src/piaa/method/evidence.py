@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from piaa.method import paa, pvcl
+from piaa.method import gaussian, paa, pvcl
 from piaa.method.aggregators import Aggregator, get_aggregator
 from piaa.method.bank import Bank
 from piaa.method.moments import Moments
@@ -135,7 +135,7 @@ class Evidence:
         unit = F.normalize(patches.float(), dim=-1).reshape(-1, dim)
         places = torch.stack([images.repeat_interleave(tokens), torch.arange(tokens).repeat(number)], dim=1)
         # rows by pieces, so that a large vocabulary does not make an N M x C tensor
-        for rows in pvcl.row_chunks(len(unit), len(prototypes)):
+        for rows in gaussian.row_chunks(len(unit), len(prototypes)):
             probabilities = pvcl.text_probabilities(unit[rows], prototypes, text_scale)
             self.bank.update(unit[rows], probabilities, places[rows])
         self.patch_moments.update(unit)
@@ -162,11 +162,17 @@ class Evidence:
         if len(best) < len(rows["classes"]):
             columns = (columns[0][best], columns[1][best], columns[2][best])
         purifier = pvcl.PURIFIERS[recipe.purifier]
-        background = (self.patch_moments.mean, recipe.background) if recipe.background else None
+        background = None
+        if recipe.background:
+            moments = self.patch_moments
+            known = (moments.mean, moments.covariance)
+            background = gaussian.Background(*known, recipe.background, recipe.background_spread)
         result = pvcl.learn_classifier(*columns, prototypes, purifier, recipe.purify_scale, background)
         return replace(result, kept=best[result.kept])
 
-    def scales(self, weight: Tensor, bias: Tensor, prototypes: Tensor, recipe: Recipe) -> Scales:
+    def scales(
+        self, weight: Tensor, bias: Tensor, prototypes: Tensor, recipe: Recipe, curvature: Tensor | None = None
+    ) -> Scales:
         """The scales of inference by the recipe's rule, from the spreads on the unlabelled images.
 
         Args:
@@ -175,21 +181,22 @@ class Evidence:
             bias: C.
             prototypes: C x d, unit length, for the [CLS] scores.
             recipe: has the rule.
+            curvature: d x d, of the background; see `piaa.method.gaussian.Discriminants`.
         """
         logit_spread = self.patch_moments.spread(weight[: len(prototypes)], bias[: len(prototypes)])
         inference = recipe.scales.inference_scale(logit_spread)
         aggregate = get_aggregator(recipe.aggregator)
-        pooled_spread = self._pooled_spread(weight, bias, inference, aggregate, len(prototypes))
+        pooled_spread = self._pooled_spread((weight, bias, inference), aggregate, len(prototypes), curvature)
         return recipe.scales.resolve(logit_spread, pooled_spread, self.cls_moments.spread(prototypes))
 
     def _pooled_spread(
-        self, weight: Tensor, bias: Tensor, inference: float, aggregate: Aggregator, classes: int
+        self, scaled: tuple[Tensor, Tensor, float], aggregate: Aggregator, classes: int, curvature: Tensor | None
     ) -> float:
         """Spread over classes of the pooled probabilities of eq. 12, on the sampled images."""
         patches = self.sample.patches
         if patches is None or classes < 2:
             return 0.0
-        pooled = paa.pooled_probabilities(patches, weight, bias, inference, aggregate, classes).double()
+        pooled = paa.pooled_probabilities(patches, *scaled, aggregate, classes, curvature).double()
         return float(pooled.var(dim=1, correction=0).mean().sqrt())
 
     def state_dict(self) -> dict[str, Tensor]:

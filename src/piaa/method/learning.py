@@ -11,6 +11,7 @@ from torch import Tensor
 
 from piaa.method.agreement import WEIGHTINGS
 from piaa.method.evidence import Evidence
+from piaa.method.gaussian import Discriminants
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.pvcl import PVCLResult
 from piaa.method.recipes import Recipe
@@ -44,9 +45,10 @@ def learn(evidence: Evidence, prototypes: Tensor, recipe: Recipe) -> Learnt:
 def of_result(result: PVCLResult, evidence: Evidence, prototypes: Tensor, recipe: Recipe) -> Learnt:
     """`learn` from the end of stage III on."""
     share = text_share(evidence.images, len(prototypes), recipe.text_prior)
-    weight, bias = _with_text(result, prototypes, evidence, share)
-    scales = evidence.scales(weight, bias, prototypes, recipe)
-    classifier = PatchClassifier(weight, bias, prototypes, scales, recipe.alpha, recipe.aggregator)
+    learnt = _with_text(result, prototypes, evidence, share)
+    weight, bias, curvature = learnt.weight, learnt.bias, learnt.curvature
+    scales = evidence.scales(weight, bias, prototypes, recipe, curvature)
+    classifier = PatchClassifier(weight, bias, prototypes, scales, recipe.alpha, recipe.aggregator, curvature=curvature)
     cls, patches = evidence.sample.cls, evidence.sample.patches
     if cls is not None and patches is not None:
         classifier = WEIGHTINGS[recipe.weighting](classifier, cls, patches)
@@ -76,13 +78,15 @@ def text_share(images: int, classes: int, prior: float) -> float:
     return 1 / (1 + (images / (prior * max(classes, 1))) ** 2)
 
 
-def _with_text(result: PVCLResult, prototypes: Tensor, evidence: Evidence, share: float) -> tuple[Tensor, Tensor]:
-    """Weight and bias with a share of the text logits, both in units of their spread over classes."""
+def _with_text(result: PVCLResult, prototypes: Tensor, evidence: Evidence, share: float) -> Discriminants:
+    """What was learnt with a share of the text logits, both in units of their spread over classes."""
     classes = len(prototypes)
     learnt = evidence.patch_moments.spread(result.weight[:classes], result.bias[:classes])
     text = evidence.patch_moments.spread(prototypes)
     if share == 0 or learnt == 0 or text == 0:
-        return result.weight, result.bias
+        return Discriminants(result.weight, result.bias, result.curvature)
     others = torch.zeros(len(result.weight) - classes, prototypes.shape[1], dtype=prototypes.dtype)
     words = torch.cat([prototypes - prototypes.mean(dim=0), others])  # anything else: as likely as the mean class
-    return (1 - share) * result.weight + share * learnt / text * words, (1 - share) * result.bias
+    weight = (1 - share) * result.weight + share * learnt / text * words
+    curvature = None if result.curvature is None else (1 - share) * result.curvature
+    return Discriminants(weight, (1 - share) * result.bias, curvature)

@@ -72,6 +72,12 @@ class Moments:
         """d, float64; 0 before any vector."""
         return self.total / self.count.clamp(min=1)
 
+    @property
+    def covariance(self) -> Tensor:
+        """d x d, float64; 0 before any vector."""
+        count = self.count.clamp(min=1)
+        return self.second / count - torch.outer(self.total, self.total) / count**2
+
     def spread(self, weight: Tensor, bias: Tensor | None = None) -> float:
         """Standard deviation over classes, within one vector, of the logits W x + b; the mean square over all vectors.
 

@@ -19,7 +19,9 @@ from piaa.method.recipes import Scales
 CHUNK = 1 << 24  # elements of the largest N x M x C temporary
 
 
-def patch_probabilities(patches: Tensor, weight: Tensor, bias: Tensor, scale: float) -> Tensor:
+def patch_probabilities(
+    patches: Tensor, weight: Tensor, bias: Tensor, scale: float, curvature: Tensor | None = None
+) -> Tensor:
     """p = softmax_c(scale * (W x + b)), eq. 11.
 
     Args:
@@ -27,11 +29,15 @@ def patch_probabilities(patches: Tensor, weight: Tensor, bias: Tensor, scale: fl
         weight: C x d.
         bias: C.
         scale: s_inf.
+        curvature: d x d, a quadratic term x'Ax of the last row; None for none (`piaa.method.gaussian.Discriminants`).
 
     Returns:
         ... x C, each row a distribution.
     """
-    return torch.softmax(scale * (patches @ weight.T + bias), dim=-1)
+    logits = patches @ weight.T + bias
+    if curvature is not None:
+        logits[..., -1] += (patches @ curvature * patches).sum(dim=-1)
+    return torch.softmax(scale * logits, dim=-1)
 
 
 def patch_scores(pooled: Tensor, scale: float) -> Tensor:
@@ -99,11 +105,13 @@ def pooled_probabilities(
     scale: float,
     aggregate: Aggregator = max_over_patches,
     classes: int | None = None,
+    curvature: Tensor | None = None,
 ) -> Tensor:
     """Eq. 11 and the maximum of eq. 12 for N x M x d raw patches, chunk by chunk over images: N x C.
 
     Patches are brought to unit length. No N x M x C tensor is made; one image's M x C is the least. Of the rows of
     `weight` those from `classes` (C) on stand for anything else: they take their part of eq. 11 and are left out.
+    `curvature` is that of `patch_probabilities`.
     """
     images, tokens, _ = patches.shape
     classes = len(weight) if classes is None else classes
@@ -111,5 +119,7 @@ def pooled_probabilities(
     pooled = patches.new_empty(images, classes, dtype=weight.dtype)
     for start in range(0, images, step):
         unit = F.normalize(patches[start : start + step].to(weight.dtype), dim=-1)
-        pooled[start : start + step] = aggregate(patch_probabilities(unit, weight, bias, scale)[..., :classes])
+        pooled[start : start + step] = aggregate(
+            patch_probabilities(unit, weight, bias, scale, curvature)[..., :classes]
+        )
     return pooled

@@ -46,6 +46,8 @@ class PatchClassifier:
         aggregator: a name of `piaa.method.aggregators.AGGREGATORS`: what stands for the maximum of eq. 12.
         thresholds: of C classes; None where nothing is to be decided.
         novelty: the test for images unlike those of the fit, which get no label; None for no such test.
+        curvature: d x d, a quadratic term of the row for anything else; None for none
+            (`piaa.method.gaussian.Discriminants`).
     """
 
     weight: Tensor
@@ -56,6 +58,7 @@ class PatchClassifier:
     aggregator: str = "max"
     thresholds: Thresholds | None = None
     novelty: Novelty | None = None
+    curvature: Tensor | None = None
 
     @property
     def classes(self) -> int:
@@ -70,7 +73,9 @@ class PatchClassifier:
     def pooled(self, patches: Tensor) -> Tensor:
         """Eq. 11 and what stands for the maximum of eq. 12: raw patches N x M x d to N x C, 0 to 1."""
         aggregate = get_aggregator(self.aggregator)
-        return paa.pooled_probabilities(patches, self.weight, self.bias, self.scales.inference, aggregate, self.classes)
+        return paa.pooled_probabilities(
+            patches, self.weight, self.bias, self.scales.inference, aggregate, self.classes, self.curvature
+        )
 
     def fused(self, pooled: Tensor, cls: Tensor) -> Tensor:
         """Eq. 12 and 13 of pooled probabilities N x C and raw [CLS] embeddings N x d: N x C, 0 to 1."""
@@ -97,7 +102,8 @@ class PatchClassifier:
     def probabilities(self, patches: Tensor) -> Tensor:
         """p(c|patch) of eq. 11 for raw patches ... x d: ... x C, without the column for anything else."""
         unit = F.normalize(patches.to(self.weight.dtype), dim=-1)
-        return paa.patch_probabilities(unit, self.weight, self.bias, self.scales.inference)[..., : self.classes]
+        found = paa.patch_probabilities(unit, self.weight, self.bias, self.scales.inference, self.curvature)
+        return found[..., : self.classes]
 
     def calibrate(self, scores: Tensor | NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores N x C to 0..1, 0.5 at the threshold of each class.
@@ -132,7 +138,7 @@ class PatchClassifier:
     def with_text(self, scales: Scales) -> PatchClassifier:
         """Text prototypes in the place of the learnt classifier (PAA without PVCL), at scales of their own."""
         bias = torch.zeros(self.classes, dtype=self.prototypes.dtype)
-        return replace(self, weight=self.prototypes, bias=bias, scales=scales, thresholds=None)
+        return replace(self, weight=self.prototypes, bias=bias, scales=scales, thresholds=None, curvature=None)
 
     def with_learnt_thresholds(self, cls: Tensor | None, patches: Tensor | None, rule: str) -> PatchClassifier:
         """The same with thresholds from unlabelled images.
@@ -149,13 +155,14 @@ class PatchClassifier:
 
     def to(self, dtype: torch.dtype) -> PatchClassifier:
         """The same with its tensors in another precision."""
-        return replace(
-            self, weight=self.weight.to(dtype), bias=self.bias.to(dtype), prototypes=self.prototypes.to(dtype)
-        )
+        named = {name: getattr(self, name) for name in ("weight", "bias", "prototypes", "curvature")}
+        return replace(self, **{name: tensor.to(dtype) for name, tensor in named.items() if tensor is not None})
 
     def tensors(self) -> dict[str, Tensor]:
         """All that is no plain value, by name; `plain` has the rest, `from_parts` is the inverse."""
         named = {"weight": self.weight, "bias": self.bias, "prototypes": self.prototypes}
+        if self.curvature is not None:
+            named["curvature"] = self.curvature
         if self.thresholds is not None:
             named["thresholds.values"] = torch.from_numpy(self.thresholds.values)
             named["thresholds.slope"] = torch.from_numpy(self.thresholds.slope)
@@ -197,6 +204,7 @@ class PatchClassifier:
             str(plain["aggregator"]),
             thresholds,
             novelty,
+            tensors.get("curvature"),
         )
 
     def _thresholds(self) -> Thresholds:

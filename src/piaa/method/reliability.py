@@ -59,16 +59,17 @@ def can_tell(classes: int, images: int, patches: int) -> bool:
 
 
 def witnesses(learnt: PatchClassifier, cls: Tensor, patches: Tensor) -> Reliabilities:
-    """r_z and that of half the patches by the triplet method.
+    """r_z by the triplet method.
 
     Args:
-        learnt: whose patch scores are the other two witnesses.
+        learnt: whose patch scores are the other witnesses.
         cls: N x d, raw, unlabelled.
         patches: N x M x d, raw.
     """
     first = checkerboard(patches.shape[1])
-    halves = [paa.log_odds(learnt.pooled(part), 1.0) for part in (patches[:, first], patches[:, ~first])]
-    return reliabilities(halves[0], halves[1], cosines(learnt, cls))
+    parts = (patches, patches[:, first], patches[:, ~first])
+    whole, a, b = (paa.log_odds(learnt.pooled(part), 1.0) for part in parts)
+    return reliabilities(whole, a, b, cosines(learnt, cls))
 
 
 def reliability(learnt: PatchClassifier, known: Reliabilities, cls: Tensor, patches: Tensor) -> Reliability:

@@ -21,11 +21,16 @@ Array = NDArray[np.float64]
 Rule = Callable[[Array], Array]
 
 MIN_IMAGES = 10
-SEPARATED = 2.5
-"""Ashman's D from which on two Gaussians are taken for absent and present; from 2 on two modes can be told apart."""
-TYPICALLY_SEPARATED = 2.2
-"""The same for the median of D over classes: from here on for all of them."""
-CLEAREST = 0.2
+SEPARATED = 2.2
+"""Ashman's D, the median over classes, from which on two Gaussians are taken for absent and present; from 2 on two
+modes can be told apart."""
+COMMON = 0.2
+"""The share of the images that the typical class is in, from which on look-alikes are suspected."""
+CLEARLY_SEPARATED = 3.0
+"""The median of D that is believed even then."""
+TAIL = 2.75
+"""Spreads of absence above its median, for a threshold where absent and present are not separated."""
+CLEAREST = 0.1
 """The share of the labels that are taken for right when another witness is asked about the rest."""
 EPSILON = 1e-9
 NEVER = float(np.nextafter(1.0, 2.0))
@@ -95,20 +100,26 @@ def strict_rule(scores: Array) -> Array:
 
 
 def bimodal_rule(scores: Array) -> Array:
-    """The mixture's threshold for classes whose scores have two modes, the strict one for all others.
+    """The mixture's threshold where absent and present are `separated`; else the greater of it and the tail's.
 
-    Two modes: Ashman's D = (mean - mean) / sqrt((variance + variance) / 2) of the mixture is `SEPARATED` or more
-    (Ashman, Bird and Zepf 1994). Where absent and present lie that far apart nothing fills the gap, and the tail would
-    only miss images: its spread is that of all images, and too wide for a class that many of them show. A single D is
-    uncertain and the classes of a run are alike in this, so where their median is `TYPICALLY_SEPARATED` or more every
-    class has the mixture's threshold.
+    Where they lie far apart nothing fills the gap, and the tail would only miss images: its spread is that of all
+    images, and too wide for a class that many of them show. A single class's mixture is uncertain and the classes of a
+    run are alike in this, so all of them have the one or the other.
+    """
+    mixture = mixture_rule(scores)
+    return mixture if separated(scores) else np.maximum(mixture, tail_rule(scores, TAIL))
+
+
+def separated(scores: Array) -> bool:
+    """Whether the scores of the typical class have two modes, absent and present, with nothing between them.
+
+    Ashman's D = (mean - mean) / sqrt((variance + variance) / 2) of the mixture (Ashman, Bird and Zepf 1994) is
+    `SEPARATED` or more on the median over classes. Where the mixture finds a class in more than `COMMON` of the images
+    it may have taken look-alikes for present, as with few words; then `CLEARLY_SEPARATED` is asked.
     """
     low, high, spread_low, spread_high, share = _two_gaussians(log_odds(scores))
-    mixture = _inverse_log_odds(_crossing(low, high, spread_low, spread_high, share))
-    distance = (high - low) / np.sqrt((spread_low**2 + spread_high**2) / 2)
-    separated = (distance >= SEPARATED) | (np.median(distance) >= TYPICALLY_SEPARATED)
-    result: Array = np.where(separated, mixture, np.maximum(mixture, tail_rule(scores)))
-    return result
+    distance = np.median((high - low) / np.sqrt((spread_low**2 + spread_high**2) / 2))
+    return bool(distance >= (SEPARATED if np.median(share) <= COMMON else CLEARLY_SEPARATED))
 
 
 RULES: dict[str, Rule] = {
@@ -128,8 +139,8 @@ def precision_rule(scores: Array, target: float, witness: Array | None = None) -
     """The lowest threshold above which the mixture expects a share `target` of the images to have the class.
 
     Not below the threshold of `bimodal`; where no image reaches the target, at the image that comes nearest. Where
-    absent and present are not `TYPICALLY_SEPARATED` look-alikes fill the gap and the mixture is sure of them, so there
-    another witness has its say: see `doubted`.
+    absent and present are not `separated` look-alikes fill the gap and the mixture is sure of them, so there another
+    witness has its say: see `doubted`.
 
     Args:
         scores: N x C in 0..1.
@@ -137,11 +148,10 @@ def precision_rule(scores: Array, target: float, witness: Array | None = None) -
         witness: N x C, what else speaks for a class in an image, in any unit: [CLS] alone. None: nothing does.
     """
     values = _expected_precision(scores, target)
-    low, high, spread_low, spread_high, _ = _two_gaussians(log_odds(scores))
-    distance = (high - low) / np.sqrt((spread_low**2 + spread_high**2) / 2)
-    if witness is None or np.median(distance) >= TYPICALLY_SEPARATED:
+    if witness is None or separated(scores):
         return values
-    return doubted(scores, values, spread_low, witness, target)
+    _, _, spread_of_absence, _, _ = _two_gaussians(log_odds(scores))
+    return doubted(scores, values, spread_of_absence, witness, target)
 
 
 def doubted(scores: Array, values: Array, spread: Array, witness: Array, target: float) -> Array:

@@ -4,4 +4,4 @@ from dataclasses import replace
 
 from piaa.method.recipes.fixed_fusion import FIXED_FUSION
 
-DEFAULT = replace(FIXED_FUSION, name="default", weighting="agreement", text_prior=1.3)
+DEFAULT = replace(FIXED_FUSION, name="default", background_spread=0.25, weighting="agreement", text_prior=1.3)

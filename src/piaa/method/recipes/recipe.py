@@ -121,6 +121,8 @@ class Recipe:
         text_scale: s_text, the softmax scale of stage I.
         purifier: a name of `piaa.method.pvcl.PURIFIERS`: what stage II keeps.
         background: how many classes' worth "anything else" counts in the prior of eq. 4; 0: none, as published.
+        background_spread: how much of the covariance of "anything else" is that of all patches, 0 to 1; 0: it has that
+            of the classes. `piaa.method.pvcl.with_wide_background`
         purify_scale: s_gda, the softmax scale on the discriminant scores in stage II (`threshold` alone uses it).
         scales: the rule for the scales of inference.
         alpha: weight of the patch scores in eq. 13, 0 to 1.
@@ -139,6 +141,7 @@ class Recipe:
     purifier: str = "margin"
     purify_scale: float = 1.0
     background: float = 0.0
+    background_spread: float = 0.0
     scales: ScaleRule = field(default_factory=SpreadScales)
     alpha: float = 0.9
     aggregator: str = "max"
