@@ -3,8 +3,9 @@
     python benchmarks/adaptive_choices.py --seeds 2003 2004 --scenes 4 7
 
 First: other halves of the patches, and weights of single classes, mAP in percent. Second: what all patches weigh, what
-[CLS] counts at most, and how far the measured share is stretched. Third: precision where 0.9 was asked for, and how
-well the expected AP orders the classes. The seeds are those that choices were made on.
+[CLS] counts at most, and how far the measured share is stretched. Third: what "anything else" is like. Fourth: CF1 and
+% of images of none of the words with a label, by the threshold's distance. Fifth: precision where 0.9 was asked for,
+and how well the expected AP orders the classes. The seeds are those that choices were made on.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import argparse
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from agreement import CLS_BETTER, cls_better
 from few_images import encoded
@@ -30,12 +32,19 @@ from piaa.method import agreement, paa
 from piaa.method.evidence import Evidence
 from piaa.method.learning import learn
 from piaa.method.patch_classifier import PatchClassifier
-from piaa.method.recipes import get_recipe
-from piaa.method.reliability import cosines, witnesses
-from piaa.method.thresholds import expected_average_precision, learn_thresholds
+from piaa.method.recipes import Recipe, get_recipe
+from piaa.method.reliability import cosines
+from piaa.method.thresholds import (
+    expected_average_precision,
+    learn_thresholds,
+    mixture_rule,
+    separated,
+    tail_rule,
+)
 
 Images = tuple[Tensor, Tensor]
 World = tuple[Images, Images, Tensor, Tensor]  # unlabelled, judged, prototypes, labels
+WORDS = (60, 30, 20, 10, 5)
 
 
 def side_of(patches: int) -> tuple[Tensor, int]:
@@ -51,48 +60,73 @@ HALVES: dict[str, Callable[[int], Tensor]] = {
 }
 
 
-SHARES: dict[str, tuple[float, float, float]] = {  # see `share_of`
-    "as it is": (2.0, agreement.MOST, 0.0),
-    "r² 0.6 at most": (2.0, 0.6, 0.0),
-    "and idle 0.05": (2.0, 0.6, 0.05),
-    "both 1.85, idle 0.05": (1.85, 0.6, 0.05),
-    "both 1.7, idle 0.05": (1.7, 0.6, 0.05),
-}
+class Agreement(NamedTuple):
+    """Correlations of the cut scores: of two halves (A, B), all patches (P) and [CLS] (z); means over classes."""
+
+    ab: float
+    az: float
+    bz: float
+    pz: float
+
+    def share(self, way: Way) -> float:
+        """The share of [CLS]."""
+        cls = min(self.az * self.bz / self.ab, agreement.MOST, way.most) ** 0.5
+        half = min(self.ab * self.az / self.bz, agreement.MOST) ** 0.5
+        patches = way.both * weight_of(half) if way.both else weight_of(min(self.pz / cls, agreement.MOST**0.5))
+        share = weight_of(cls) / (weight_of(cls) + patches)
+        return min(max((share - way.idle) / (1 - 2 * way.idle), 0.0), 1.0)
 
 
-def share_of(known: agreement.Reliabilities, both: float, most: float, idle: float) -> float:
-    """`Reliabilities.cls_share` with other settings.
+class Way(NamedTuple):
+    """How a share follows from `Agreement`.
 
-    Args:
-        known: what was measured.
-        both: weight of all patches in units of that of half of them: sqrt(2) to 2.
+    Attributes:
+        both: what all patches weigh in units of half of them; 0: by their own correlation with [CLS].
         most: of the squared reliability of [CLS].
         idle: the share that is measured of a witness that adds nothing; what is left is stretched to 0 to 1.
     """
-    cls, half = (r / (1 - r * r) for r in (min(known.cls, most**0.5), known.half))
-    return min(max((cls / (cls + both * half) - idle) / (1 - 2 * idle), 0.0), 1.0)
+
+    both: float
+    most: float
+    idle: float
 
 
-def learnt_of(world: World) -> PatchClassifier:
-    """At the fixed weight."""
+WAYS = {
+    "two halves": Way(2.0, agreement.MOST, 0.0),  # the default before
+    "two halves, idle 0.05": Way(2.0, 0.6, 0.05),
+    "1.7 halves, idle 0.05": Way(1.7, 0.6, 0.05),
+    "all, idle 0": Way(0.0, 0.6, 0.0),
+    "all, idle 0.05": Way(0.0, 0.6, 0.05),
+    "all, idle 0.08": Way(0.0, agreement.CLS_MOST, agreement.IDLE),
+    "all, idle 0.1": Way(0.0, 0.6, 0.1),
+}
+SPREADS = (0.0, 0.25, 0.5, 1.0)
+TAILS = (2.25, 2.5, 2.75, 3.0)
+
+
+def weight_of(reliability: float) -> float:
+    return reliability / (1 - reliability * reliability)
+
+
+FIXED = replace(get_recipe("default"), weighting="given")
+
+
+def learnt_of(world: World, recipe: Recipe = FIXED) -> PatchClassifier:
     (cls, patches), _, text, _ = world
-    recipe = replace(get_recipe("default"), weighting="given")
     evidence = Evidence(len(text), text.shape[1], recipe.bank_size)
     for part in torch.arange(len(cls)).split(256):
         evidence.update(cls[part], patches[part], part, text, recipe.text_scale)
     return learn(evidence, text, recipe).classifier
 
 
-def shares(learnt: PatchClassifier, images: Images, board: Tensor, each: bool) -> Tensor:
-    """The share of [CLS] by the triplet method, for all classes or for each."""
+def agreements(learnt: PatchClassifier, images: Images, board: Tensor, each: bool) -> list[Agreement]:
+    """Of all classes together, or of each."""
     cls, patches = images
-    halves = [paa.log_odds(learnt.pooled(part), 1.0) for part in (patches[:, board], patches[:, ~board])]
-    a, b, z = (agreement.cut(scores.double()) for scores in (*halves, cosines(learnt, cls)))
-    found = [agreement.correlation(x, y) for x, y in ((a, b), (a, z), (b, z))]
-    ab, az, bz = (value if each else value.mean()[None] for value in found)
-    ab, az, bz = (value.clamp(min=agreement.LEAST) for value in (ab, az, bz))
-    r = [(x * y / w).clamp(max=agreement.MOST).sqrt() for x, y, w in ((az, bz, ab), (ab, az, bz))]
-    return torch.tensor([agreement.Reliabilities(*map(float, pair)).cls_share for pair in zip(*r, strict=True)])
+    parts = [paa.log_odds(learnt.pooled(part), 1.0) for part in (patches, patches[:, board], patches[:, ~board])]
+    p, a, b, z = (agreement.cut(scores.double()) for scores in (*parts, cosines(learnt, cls)))
+    found = [agreement.correlation(x, y) for x, y in ((a, b), (a, z), (b, z), (p, z))]
+    columns = [(value if each else value.mean()[None]).clamp(min=agreement.LEAST).tolist() for value in found]
+    return [Agreement(*row) for row in zip(*columns, strict=True)]
 
 
 def fused_with(world: World, learnt: PatchClassifier) -> Callable[[Tensor | float], float]:
@@ -108,22 +142,48 @@ def fused_with(world: World, learnt: PatchClassifier) -> Callable[[Tensor | floa
 
 
 def reached(world: World) -> dict[str, float]:
-    """mAP in percent with the share that each way gives."""
+    """mAP in percent with the share that each way of halving gives."""
     images, learnt = world[0], learnt_of(world)
-    found = {name: shares(learnt, images, half(images[1].shape[1]), False) for name, half in HALVES.items()}
-    found["chessboard, each class its own"] = shares(learnt, images, HALVES["chessboard"](images[1].shape[1]), True)
-    score = fused_with(world, learnt)
-    return {name: score(share) for name, share in found.items()}
+    way, count, score = WAYS["all, idle 0.08"], images[1].shape[1], fused_with(world, learnt)
+    found = {name: score(agreements(learnt, images, half(count), False)[0].share(way)) for name, half in HALVES.items()}
+    own = agreements(learnt, images, HALVES["chessboard"](count), True)
+    found["chessboard, each class its own"] = score(torch.tensor([one.share(way) for one in own]))
+    return found
 
 
 def shared(world: World) -> dict[str, float]:
     """mAP in percent by how the share follows from what is measured, and with the best of 21 shares."""
     learnt = learnt_of(world)
-    score, known = fused_with(world, learnt), witnesses(learnt, *world[0])
+    known = agreements(learnt, world[0], agreement.checkerboard(world[0][1].shape[1]), False)[0]
+    score = fused_with(world, learnt)
     found = {"[CLS]": score(1.0), "patches": score(0.0)}
-    found |= {name: score(share_of(known, *values)) for name, values in SHARES.items()}
+    found |= {name: score(known.share(way)) for name, way in WAYS.items()}
     curve = [score(step / 20) for step in range(21)]
-    return {**found, "share": known.cls_share, "best share": curve.index(max(curve)) / 20, "best": max(curve)}
+    share = known.share(WAYS["all, idle 0.08"])
+    return {**found, "share": share, "best share": curve.index(max(curve)) / 20, "best": max(curve)}
+
+
+def spread(world: World) -> dict[str, float]:
+    """mAP in percent of the default by how much of the covariance of anything else is that of all patches."""
+    judged, labels = world[1], world[3]
+    learnt = {f"spread {part:g}": replace(get_recipe("default"), background_spread=part) for part in SPREADS}
+    return {
+        name: 100 * mean_average_precision(learnt_of(world, recipe).score(*judged), labels)
+        for name, recipe in learnt.items()
+    }
+
+
+def tails(world: World) -> dict[str, float]:
+    """CF1 in percent by the spreads of absence in the threshold where absent and present are not separated."""
+    learnt = learnt_of(world, get_recipe("default"))
+    seen, judged = (learnt.score(*images).double().numpy() for images in world[:2])
+    none, found = ~world[3].any(dim=1), {}
+    for tail in TAILS:
+        values = np.maximum(mixture_rule(seen), tail_rule(seen, tail))
+        decided = torch.from_numpy(judged >= (mixture_rule(seen) if separated(seen) else values))
+        found[f"tail {tail:g}, CF1"] = 100 * f1(decided, world[3]).cf1
+        found[f"tail {tail:g}, none"] = 100 * float(decided[none].any(dim=1).float().mean()) if none.any() else 0.0
+    return found
 
 
 def decided(world: World) -> dict[str, float]:
@@ -151,9 +211,17 @@ def worlds(seeds: list[int], scenes: list[int], images: int) -> dict[str, list[W
         found[name] = [split(make_problem(setting, seed)) for seed in seeds]
     for name, (setting, strength) in CLS_BETTER.items():
         found[name] = [split(cls_better(setting, strength, seed)) for seed in seeds]
-    if scenes:
-        found["scenes"] = [encoded(seed, images) for seed in scenes]
+    drawn = [encoded(seed, images) for seed in scenes]
+    for words in WORDS if drawn else ():
+        found[f"scenes, {words} words"] = [some_words(each, words) for each in drawn]
     return found
+
+
+def some_words(world: World, words: int) -> World:
+    """The first of the words in an order drawn once."""
+    unlabelled, judged, text, labels = world
+    some = torch.randperm(len(text), generator=torch.Generator().manual_seed(0))[:words]
+    return unlabelled, judged, text[some], labels[:, some]
 
 
 def split(problem: Any) -> World:
@@ -178,9 +246,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=500)
     arguments = parser.parse_args()
     found = worlds(arguments.seeds, arguments.scenes, arguments.images)
-    show(found, reached)
-    show(found, shared)
-    show(found, decided)
+    for measure in (reached, shared, spread, tails, decided):
+        show(found, measure)
 
 
 if __name__ == "__main__":
