@@ -259,7 +259,8 @@ def _faults(classifier: Classifier) -> Iterator[str]:
     weight = learnt.weight
     if not labels or not all(isinstance(label, Label) and isinstance(label.name, str) for label in labels):
         yield "it has no class names"
-    if weight.ndim != 2 or weight.shape[0] not in (len(labels), len(labels) + 1) or weight.shape[1] < 1:
+    rows = len(labels) + _other_words(classifier)
+    if weight.ndim != 2 or weight.shape[0] not in (rows, rows + 1) or weight.shape[1] < 1:
         yield f"{len(labels)} classes, but weight is {_shape(weight)}"
     for name, wanted in (("bias", weight.shape[:1]), ("prototypes", (len(labels), weight.shape[1]))):
         if getattr(learnt, name).shape != wanted:
@@ -279,6 +280,12 @@ def _faults(classifier: Classifier) -> Iterator[str]:
             yield f"{name} holds {tensor.dtype}, wanted floating point"
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             yield f"{name} holds values that are not finite (NaN or infinity)"
+
+
+def _other_words(classifier: Classifier) -> int:
+    """K, words that have rows and no score."""
+    words = classifier.settings.get("other_words", ()) if isinstance(classifier.settings, dict) else ()
+    return len(words) if isinstance(words, list) else 0
 
 
 def _curvature_faults(learnt: PatchClassifier) -> Iterator[str]:

@@ -113,11 +113,12 @@ class Learner:
     Args:
         setup: model, front-end, preprocessing.
         labels: C classes.
-        prototypes: C x d, unit length.
+        prototypes: (C + K) x d, unit length: of the labels, then of the other words.
         recipe: every number of the method.
         others: recipes that may take its place at `finish`, where the images speak for them; all must have its bank
             size and text scale.
         sample_images: whole images kept for the thresholds.
+        other_words: K words that nobody asks for; see `piaa.vocabulary.other`.
 
     Attributes:
         vocabulary_notes: what a user should know of these class names; see `piaa.vocabulary.alike`.
@@ -131,10 +132,11 @@ class Learner:
         recipe: Recipe,
         sample_images: int = 2000,
         others: Sequence[Recipe] = (),
+        other_words: Sequence[Label] = (),
     ) -> None:
         self.setup, self.labels, self.recipe, self.others = setup, list(labels), recipe, list(others)
-        self.prototypes = prototypes.float().cpu()
-        self.vocabulary_notes = vocabulary_notes([label.name for label in labels], self.prototypes)
+        self.prototypes, self.other_words = prototypes.float().cpu(), list(other_words)
+        self.vocabulary_notes = vocabulary_notes([label.name for label in labels], self.asked)
         self.preprocess = setup.preprocess
         self.fingerprint = digest(
             setup.describe(),
@@ -142,7 +144,7 @@ class Learner:
             [label.phrases for label in labels],
             self.prototypes,
         )
-        self.evidence = Evidence(len(labels), prototypes.shape[1], recipe.bank_size, sample_images)
+        self.evidence = Evidence(len(prototypes), prototypes.shape[1], recipe.bank_size, sample_images)
         self._encode = setup.encoder()
 
     def update(self, images: Tensor, indices: Sequence[int]) -> None:
@@ -164,6 +166,11 @@ class Learner:
         """Images seen."""
         return self.evidence.images
 
+    @property
+    def asked(self) -> Tensor:
+        """Prototypes of the labels: C x d."""
+        return self.prototypes[: len(self.labels)]
+
     def shrink_bank(self, size: int) -> None:
         """Cut the bank down to a smaller K, as if it had been harvested with it; for sweeps over K."""
         self.evidence.bank = self.evidence.bank.shrunk(size)
@@ -183,7 +190,7 @@ class Learner:
     def text_scales(self) -> Scales:
         """The scales of inference for text prototypes in the place of the learnt classifier: the ablations' own."""
         none = torch.zeros(len(self.labels))
-        return self.evidence.scales(self.prototypes, none, self.prototypes, self.recipe)
+        return self.evidence.scales(self.asked, none, self.asked, self.recipe)
 
     def finish(self, rule: str = DEFAULT_RULE) -> Classifier:
         """Stages I to III, scales, thresholds by `rule` and the test for foreign images, on what has been seen."""
@@ -205,6 +212,7 @@ class Learner:
                 "recipe": recipe.to_dict(),
                 "threshold_rule": rule,
                 "versions": software(),
+                **({"other_words": [[w.name, list(w.synonyms)] for w in self.other_words]} if self.other_words else {}),
             },
             report={
                 **self._report(result, learnt),
@@ -216,21 +224,24 @@ class Learner:
 
     def _chosen(self) -> tuple[Learnt, Recipe, dict[str, Any]]:
         """What the recipe gives, or another one that the images speak for; and what is known of its quality."""
-        built = {one.name: (learn(self.evidence, self.prototypes, one), one) for one in (self.recipe, *self.others)}
+        built = {
+            one.name: (learn(self.evidence, self.prototypes, one, len(self.labels)), one)
+            for one in (self.recipe, *self.others)
+        }
         plain = {name: learnt.classifier for name, (learnt, _) in built.items()}
         found = quality_of(plain, self.evidence, self.recipe.text_scale)
         name = next((name for name in found.get("reliability", {}) if name in built), self.recipe.name)
         return *built[name], found
 
     def _report(self, result: PVCLResult, learnt: PatchClassifier) -> dict[str, Any]:
-        names = [label.name for label in self.labels]
+        names = [label.name for label in (*self.labels, *self.other_words)]
         notes = learnt.thresholds.notes if learnt.thresholds else {}
         return {
             "images": self.evidence.images,
             "patches": self.evidence.bank.seen,
-            "bank_sizes": result.sizes_stage1.tolist(),
-            "kept_sizes": result.sizes_stage2.tolist(),
-            "fallbacks": {names[c]: reason for c, reason in result.fallbacks.items()},
+            "bank_sizes": result.sizes_stage1[: len(self.labels)].tolist(),
+            "kept_sizes": result.sizes_stage2[: len(self.labels)].tolist(),
+            "fallbacks": {names[c]: reason for c, reason in result.fallbacks.items() if c < len(self.labels)},
             "vocabulary_notes": self.vocabulary_notes,
             "threshold_notes": {names[c]: note for c, note in notes.items()},
         }

@@ -31,6 +31,7 @@ from piaa.tags import Tags
 from piaa.vision.models import EMBEDDED
 from piaa.vision.models.usual import unlike_notes
 from piaa.vocabulary.labels import Label, parse_labels
+from piaa.vocabulary.other import of_other_things, parse_other_words
 from piaa.vocabulary.prototypes import resolve_templates, text_prototypes
 from piaa.vocabulary.unknown import unknown_notes
 
@@ -65,6 +66,9 @@ class Recognizer(Fitted):
             `piaa.vision.runtimes`. None is the quality's own.
         batch_size: images at a time; 0 probes what the memory holds. The answer for an image never depends on it.
         workers: threads that decode images.
+        other_words: what the images may show beside the labels, in the same form; these words have no column, but what
+            is theirs is no label's. With few labels they help much; see docs/adaptive.md. Those that seem to name the
+            same thing as a label are left out, with a warning.
 
     Attributes:
         classifier_: the learnt `Classifier`, after `fit` or `load`.
@@ -97,6 +101,7 @@ class Recognizer(Fitted):
         batch_size: int = 0,
         workers: int = 2,
         quality: str = "standard",
+        other_words: Sequence[str | Label] = (),
     ) -> None:
         self.labels = labels
         self.model = model
@@ -114,6 +119,7 @@ class Recognizer(Fitted):
         self.quality = quality
         self.batch_size = batch_size
         self.workers = workers
+        self.other_words = other_words
 
     def fit(self, X: Any, y: None = None) -> Self:
         """Learn the classifier from unlabelled images (PVCL, algorithm 1).
@@ -136,23 +142,38 @@ class Recognizer(Fitted):
     def learner(self) -> AnyLearner:
         """The streaming learner that `fit` drives; batch jobs drive it themselves, then call `adopt`."""
         labels = parse_labels(self.labels)
+        words = parse_other_words(self.other_words, labels)
         method, (recipe, *others) = get_method(self.method), candidates_of(self.recipe)
         get_rule(self.threshold_rule)  # before a model is loaded
         if method is not None and (self.recipe != "default" or self.quality == "best"):
             raise InputError(
                 f"--method {method.name} has no recipe and sees one size; leave --recipe and --quality out"
             )
+        if method is not None and words:
+            raise InputError(f"--method {method.name} knows no other words; leave them out")
         setup = self._setup()
         learner: AnyLearner
         if method is None:
-            prototypes = text_prototypes(setup.model, labels, self.templates)
-            learner = Learner(setup, labels, prototypes, recipe, others=others)
+            prototypes, words = self._prototypes(setup, labels, words)
+            learner = Learner(setup, labels, prototypes, recipe, others=others, other_words=words)
         else:
             learner = MethodLearner(setup, labels, method, templates_of(method, self.templates))
         learner.vocabulary_notes = unknown_notes(setup.model, labels) or learner.vocabulary_notes
         for note in learner.vocabulary_notes:
             warnings.warn(note, stacklevel=3)
         return learner
+
+    def _prototypes(self, setup: Setup, labels: list[Label], words: list[Label]) -> tuple[Tensor, list[Label]]:
+        """Of the labels and of the other words, and which of these are left."""
+        found = text_prototypes(setup.model, [*labels, *words], self.templates)
+        asked, others = found[: len(labels)], found[len(labels) :]
+        kept = of_other_things(asked, others)
+        if left_out := [word.name for index, word in enumerate(words) if index not in kept]:
+            warnings.warn(
+                f"left out of the other words, since to this model they mean what a label means: {', '.join(left_out)}",
+                stacklevel=4,
+            )
+        return torch.cat([asked, others[kept]]), [words[index] for index in kept]
 
     def adopt(self, learner: AnyLearner) -> Self:
         """Finish what a learner has gathered and become the fitted recognizer.

@@ -13,6 +13,7 @@ from piaa.vision.front_ends import get_front_end
 from piaa.vision.models import LoadedModel, load_model
 from piaa.vision.runtimes import parse_engine
 from piaa.vision.views import VIEWS, views_of
+from piaa.vocabulary.labels import Label
 
 PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 TRAINED = "trained"
@@ -73,6 +74,7 @@ def constructor_of(settings: dict[str, Any]) -> dict[str, Any]:
         "recipe": recipe_from_dict(recipe) if isinstance(recipe, dict) else recipe,
         "templates": tuple(settings["templates"]),
         "threshold_rule": settings["threshold_rule"],
+        "other_words": tuple(Label(name, tuple(synonyms)) for name, synonyms in settings.get("other_words", ())),
     }
 
 

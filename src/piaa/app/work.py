@@ -33,6 +33,7 @@ class Settings:
     device: str = "auto"
     engine: str | None = None
     quality: str | None = None
+    other_words: tuple[str | Label, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ def _recognizer(settings: Settings, labels: Sequence[Label] | None, items: Seque
         return Recognizer.load(settings.classifier, model=None, quality=settings.quality, **options)
     assert labels is not None
     options |= {"quality": settings.quality} if settings.quality else {}
+    options |= {"other_words": settings.other_words}
     recognizer = Recognizer(labels, model=settings.model, pretrained=settings.pretrained, **options)
     _learn(recognizer, items, work)
     return recognizer

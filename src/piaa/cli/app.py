@@ -29,6 +29,7 @@ def app(
     model: options.Model = "embedded",
     pretrained: options.Pretrained = None,
     quality: options.RunQuality = None,
+    other_words: options.OtherWords = None,
     device: options.Device = "auto",
     engine: options.EngineName = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
@@ -46,8 +47,12 @@ def app(
         raise InputError(f"the page needs {error.name}: in a checkout: pip install -e '.[app]'") from error
     if classifier is not None and not classifier.is_file():
         raise InputError(f"{classifier}: no such file; 'piaa fit' writes classifiers")
+    if classifier is not None and other_words is not None:
+        raise InputError("a classifier has its other words in it: leave --other-words out beside --classifier")
+    others = tuple(options.parse_other_words(other_words))
     with tempfile.TemporaryDirectory(prefix="piaa-app-") as own, socket.socket() as listener:
-        session = Session(Settings(classifier, model, pretrained, device, engine, quality), Path(own), Root.at(root))
+        settings = Settings(classifier, model, pretrained, device, engine, quality, others)
+        session = Session(settings, Path(own), Root.at(root))
         _listen(listener, port)
         host = f"{HOST}:{listener.getsockname()[1]}".removesuffix(":80")  # as browsers write it
         key, once = secrets.token_urlsafe(24), secrets.token_urlsafe(24) if browser else ""

@@ -16,6 +16,7 @@ from piaa.errors import InputError
 
 if TYPE_CHECKING:
     from piaa.baselines import Method as AnyMethod
+    from piaa.vocabulary.labels import Label
 
 T = TypeVar("T")
 
@@ -41,6 +42,17 @@ ClassifierFile = Annotated[
 LabelFile = Annotated[
     Path,
     typer.Option("--labels", help="Class names, one a line: 'name' or 'name: synonym, synonym'.", show_default=False),
+]
+WORD_LISTS = ("coco", "nus-wide", "voc")
+"""Class names of data sets that `--other-words` knows by name."""
+OtherWords = Annotated[
+    str | None,
+    typer.Option(
+        "--other-words",
+        help="What the images may show beside the labels: a file like that of --labels, or coco, nus-wide or voc. No "
+        "image is given these words, but what is theirs is no label's; see docs/adaptive.md.",
+        show_default=False,
+    ),
 ]
 TruthFile = Annotated[
     Path,
@@ -230,3 +242,17 @@ def parse_method(name: str, compound_prompts: Path | None) -> str | AnyMethod:
     if not isinstance(method, Sparc):
         raise InputError(f"--compound-prompts are for --method sparc, not for {name}")
     return replace(method, compound=read_compound_prompts(compound_prompts))
+
+
+def parse_other_words(given: str | None) -> list[Label]:
+    """The words of `--other-words`: a list by name, or a file.
+
+    Raises:
+        LabelError: as for `--labels`.
+    """
+    from piaa.datasets import class_names
+    from piaa.vocabulary.labels import parse_labels, read_labels
+
+    if given is None:
+        return []
+    return parse_labels(class_names(given)) if given in WORD_LISTS else read_labels(Path(given))

@@ -119,7 +119,8 @@ def read_evidence(path: Path) -> EvidenceFile:
             values["failed"],
         )
         for state in (file.main, *([tail] if tail else [])):
-            if int(state["bank.shape"][0]) != len(values["about"]["labels"]):
+            about = values["about"]
+            if int(state["bank.shape"][0]) != len(about["labels"]) + len(about["settings"].get("other_words", ())):
                 raise ValueError("not as many classes as labels")
             evidence_of(state)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
@@ -309,6 +310,8 @@ def keeper_of(learner: Learner, path: Path, templates: Sequence[str], rule: str,
     recipe = AUTO if learner.others else learner.recipe.to_dict()
     settings = {**learner.setup.describe(), "recipe": recipe}
     settings |= {"templates": list(templates), "threshold_rule": rule}
+    if learner.other_words:
+        settings["other_words"] = [[word.name, list(word.synonyms)] for word in learner.other_words]
     labels = [[label.name, list(label.synonyms)] for label in learner.labels]
     about = {"fingerprint": learner.fingerprint, "labels": labels, "settings": json.loads(json.dumps(settings))}
     before = read_evidence(old) if old else None

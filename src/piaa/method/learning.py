@@ -31,24 +31,28 @@ class Learnt(NamedTuple):
     text_share: float
 
 
-def learn(evidence: Evidence, prototypes: Tensor, recipe: Recipe) -> Learnt:
+def learn(evidence: Evidence, prototypes: Tensor, recipe: Recipe, classes: int | None = None) -> Learnt:
     """Stages I to III, the scales of inference and the weight of [CLS].
 
     Args:
         evidence: gathered with the same prototypes, text scale and bank size.
-        prototypes: C x d, unit length.
+        prototypes: (C + K) x d, unit length.
         recipe: every number.
+        classes: C; the K words after them have a part of eq. 11 and no score. None: all.
     """
-    return of_result(evidence.learn(prototypes, recipe), evidence, prototypes, recipe)
+    return of_result(evidence.learn(prototypes, recipe), evidence, prototypes, recipe, classes)
 
 
-def of_result(result: PVCLResult, evidence: Evidence, prototypes: Tensor, recipe: Recipe) -> Learnt:
+def of_result(
+    result: PVCLResult, evidence: Evidence, prototypes: Tensor, recipe: Recipe, classes: int | None = None
+) -> Learnt:
     """`learn` from the end of stage III on."""
     share = text_share(evidence.images, len(prototypes), recipe.text_prior)
     learnt = _with_text(result, prototypes, evidence, share)
     weight, bias, curvature = learnt.weight, learnt.bias, learnt.curvature
     scales = evidence.scales(weight, bias, prototypes, recipe, curvature)
-    classifier = PatchClassifier(weight, bias, prototypes, scales, recipe.alpha, recipe.aggregator, curvature=curvature)
+    asked, numbers = prototypes[:classes], (recipe.alpha, recipe.aggregator)
+    classifier = PatchClassifier(weight, bias, asked, scales, *numbers, curvature=curvature)
     cls, patches = evidence.sample.cls, evidence.sample.patches
     if cls is not None and patches is not None:
         classifier = WEIGHTINGS[recipe.weighting](classifier, cls, patches)

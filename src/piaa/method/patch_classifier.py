@@ -37,8 +37,8 @@ class PatchClassifier:
     """The classifier that PVCL learns, with all that PAA needs to use it.
 
     Attributes:
-        weight: C x d, with bias C: the classifier over patches (eq. 4 of stage III). One row more stands for anything
-            else: it takes its part of eq. 11 and is then left out.
+        weight: C x d, with bias C: the classifier over patches (eq. 4 of stage III). Rows more stand for other words
+            and, the last one, for anything else: they take their part of eq. 11 and are then left out.
         bias: as many numbers as `weight` has rows.
         prototypes: C x d, unit length, for the [CLS] scores.
         scales: of the three softmaxes.
