@@ -46,4 +46,3 @@ def test_a_witness_that_knows_nothing_changes_nothing() -> None:
     plain = get_rule("precision:0.9")(scores)
     assert np.array_equal(get_rule("precision:0.9", np.zeros_like(witness))(scores), plain)
     assert np.array_equal(get_rule("precision:0.9", -witness)(scores), plain)
-    assert np.array_equal(get_rule("bimodal", witness)(scores), get_rule("bimodal")(scores))

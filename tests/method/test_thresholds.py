@@ -45,6 +45,24 @@ def test_with_few_words_many_look_alikes_are_no_second_mode() -> None:
     assert separated(small)
 
 
+def test_a_second_witness_tells_look_alikes_from_objects() -> None:
+    """The same scores twice: once all of the upper mode are objects, once one in four of them is."""
+    random = np.random.default_rng(4)
+    upper = random.random((1500, 8)) < 0.15
+    odds = np.where(upper, random.normal(-0.6, 1.6, upper.shape), random.normal(-4, 1, upper.shape))
+    values = 1 / (1 + np.exp(-odds))
+    assert separated(values)
+    for share, believed in ((1.0, True), (0.25, False)):
+        clear = odds > np.quantile(odds, 0.97)  # the clearest are objects in any case
+        objects = upper & (clear | (random.random(upper.shape) < share))
+        witness = random.normal(0, 1, upper.shape) + 1.5 * objects
+        assert separated(values, witness) == believed
+        wanted = "mixture" if believed else "tail"
+        given = learn_thresholds(values, "bimodal", witness).values
+        expected = learn_thresholds(values, "mixture").values if wanted == "mixture" else tail_rule(values, TAIL)
+        assert np.allclose(given, np.maximum(expected, learn_thresholds(values, "mixture").values))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.floats(-3, 3), st.integers(0, 99))
 def test_a_shift_of_the_log_odds_shifts_the_threshold(shift: float, seed: int) -> None:

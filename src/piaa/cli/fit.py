@@ -21,6 +21,7 @@ from piaa.cli.watching import watching
 from piaa.errors import InputError
 
 if TYPE_CHECKING:
+    from piaa.classifier import Classifier
     from piaa.engine import Learner
     from piaa.jobs.evidence import Keeper
     from piaa.recognizer import Recognizer
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 TOLD_FROM = 50
 """Images from which on an estimate of quality is worth telling."""
 MOST_NAMED = 5
+FEW_WORDS = 40
+"""Words up to which other words help most: docs/adaptive.md."""
 """Classes that a note names; --verbose names all of them."""
 
 
@@ -138,6 +141,7 @@ def fit(
         show_classes("keep their text prototype, since no patches were found for them", report["fallbacks"])
         show_classes("have no threshold of their own", report["threshold_notes"])
         show_quality(report, recognizer.classifier_.label_names)
+        show_few_words(recognizer.classifier_)
     if summary.failed:
         raise typer.Exit(INCOMPLETE)
 
@@ -189,6 +193,16 @@ def show_quality(report: dict[str, Any], names: list[str]) -> None:
         markup=False,
         highlight=False,
     )
+
+
+def show_few_words(classifier: Classifier) -> None:
+    """What helps where few words are asked for."""
+    settings = classifier.settings
+    if "recipe" in settings and len(classifier.labels) <= FEW_WORDS and "other_words" not in settings:
+        show_note(
+            f"with {len(classifier.labels)} words, things that none of them names are easily taken for one of them: "
+            "say with --other-words what else the images may show (a file, or coco); see docs/adaptive.md"
+        )
 
 
 def show_classes(what: str, reasons: dict[str, str]) -> None:

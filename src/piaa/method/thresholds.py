@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,10 @@ SEPARATED = 2.2
 modes can be told apart."""
 COMMON = 0.2
 """The share of the images that the typical class is in, from which on look-alikes are suspected."""
-CLEARLY_SEPARATED = 3.0
-"""The median of D that is believed even then."""
+CLEARLY_SEPARATED = 3.5
+"""The median of D that is believed in any case."""
+LARGER_PART, VOICED = 0.2, 0.71
+"""The share of the labels that is taken for right, and how far another witness must agree with all of them."""
 TAIL = 2.75
 """Spreads of absence above its median, for a threshold where absent and present are not separated."""
 CLEAREST = 0.1
@@ -99,7 +102,7 @@ def strict_rule(scores: Array) -> Array:
     return np.maximum(mixture_rule(scores), tail_rule(scores))
 
 
-def bimodal_rule(scores: Array) -> Array:
+def bimodal_rule(scores: Array, witness: Array | None = None) -> Array:
     """The mixture's threshold where absent and present are `separated`; else the greater of it and the tail's.
 
     Where they lie far apart nothing fills the gap, and the tail would only miss images: its spread is that of all
@@ -107,19 +110,31 @@ def bimodal_rule(scores: Array) -> Array:
     run are alike in this, so all of them have the one or the other.
     """
     mixture = mixture_rule(scores)
-    return mixture if separated(scores) else np.maximum(mixture, tail_rule(scores, TAIL))
+    return mixture if separated(scores, witness) else np.maximum(mixture, tail_rule(scores, TAIL))
 
 
-def separated(scores: Array) -> bool:
+def separated(scores: Array, witness: Array | None = None) -> bool:
     """Whether the scores of the typical class have two modes, absent and present, with nothing between them.
 
     Ashman's D = (mean - mean) / sqrt((variance + variance) / 2) of the mixture (Ashman, Bird and Zepf 1994) is
-    `SEPARATED` or more on the median over classes. Where the mixture finds a class in more than `COMMON` of the images
-    it may have taken look-alikes for present, as with few words; then `CLEARLY_SEPARATED` is asked.
+    `CLEARLY_SEPARATED` or more on the median over classes. Where it is `SEPARATED` or more, the mixture may have taken
+    look-alikes for present: then it must find the typical class in `COMMON` of the images at most, and another witness
+    must speak for its labels `VOICED` as much as for the clearest ones (`doubted`).
+
+    Args:
+        scores: N x C in 0..1.
+        witness: N x C, in any unit; None: there is none.
     """
     low, high, spread_low, spread_high, share = _two_gaussians(log_odds(scores))
     distance = np.median((high - low) / np.sqrt((spread_low**2 + spread_high**2) / 2))
-    return bool(distance >= (SEPARATED if np.median(share) <= COMMON else CLEARLY_SEPARATED))
+    if distance < SEPARATED or distance >= CLEARLY_SEPARATED:
+        return bool(distance >= CLEARLY_SEPARATED)
+    if np.median(share) > COMMON:
+        return False
+    if witness is None:
+        return True
+    heard = _heard(scores, mixture_rule(scores), spread_low, witness, LARGER_PART)
+    return heard is None or float(heard.right[-1]) >= VOICED
 
 
 RULES: dict[str, Rule] = {
@@ -147,8 +162,8 @@ def precision_rule(scores: Array, target: float, witness: Array | None = None) -
         target: of the precision, 0 to 1.
         witness: N x C, what else speaks for a class in an image, in any unit: [CLS] alone. None: nothing does.
     """
-    values = _expected_precision(scores, target)
-    if witness is None or separated(scores):
+    values = _expected_precision(scores, target, witness)
+    if witness is None or separated(scores, witness):
         return values
     _, _, spread_of_absence, _, _ = _two_gaussians(log_odds(scores))
     return doubted(scores, values, spread_of_absence, witness, target)
@@ -168,32 +183,52 @@ def doubted(scores: Array, values: Array, spread: Array, witness: Array, target:
         witness: N x C, in any unit.
         target: share of right labels, 0 to 1.
     """
-    start = log_odds(values)
-    height = (log_odds(scores) - start) / spread
+    heard = _heard(scores, values, spread, witness, CLEAREST)
+    if heard is None:
+        return values
+    clearest = max(1, round(CLEAREST * len(heard.right)))
+    last = int(np.flatnonzero(heard.right >= target).max(initial=clearest - 1))
+    if last == len(heard.right) - 1:
+        return values
+    return _inverse_log_odds(log_odds(values) + heard.heights[last] * spread)
+
+
+class Heard(NamedTuple):
+    """What another witness says of labels, the clearest first.
+
+    Attributes:
+        heights: of their scores above the thresholds, in spreads of absence, descending.
+        right: share of right ones among those so far, 1 for the clearest.
+    """
+
+    heights: Array
+    right: Array
+
+
+def _heard(scores: Array, values: Array, spread: Array, witness: Array, clearest: float) -> Heard | None:
+    """None where this witness knows nothing. `clearest` is the share of the labels that is taken for right."""
+    height = (log_odds(scores) - log_odds(values)) / spread
     spoken = (witness - witness.mean(axis=0)) / witness.std(axis=0).clip(min=EPSILON)
     above = height >= 0
     if not above.any() or above.all():
-        return values
+        return None
     order = np.argsort(-height[above], kind="stable")
-    heights, voices = height[above][order], spoken[above][order]
-    clearest = max(1, round(CLEAREST * len(voices)))
+    voices = spoken[above][order]
     least = float(spoken[~above].mean())
-    most = float(voices[:clearest].mean())
+    most = float(voices[: max(1, round(clearest * len(voices)))].mean())
     if most <= least:
-        return values  # this witness knows nothing
-    share = (np.cumsum(voices) / np.arange(1, len(voices) + 1) - least) / (most - least)
-    last = int(np.flatnonzero(share >= target).max(initial=clearest - 1))
-    return values if last == len(voices) - 1 else _inverse_log_odds(start + heights[last] * spread)
+        return None
+    return Heard(height[above][order], (np.cumsum(voices) / np.arange(1, len(voices) + 1) - least) / (most - least))
 
 
-def _expected_precision(scores: Array, target: float) -> Array:
+def _expected_precision(scores: Array, target: float, witness: Array | None) -> Array:
     """The thresholds that the mixture alone gives."""
     x = np.sort(log_odds(scores), axis=0)[::-1]
     expected = np.cumsum(_present(x), axis=0) / np.arange(1, len(x) + 1)[:, None]
     reaching = np.where(expected >= target, np.arange(len(x))[:, None], -1).max(axis=0)
     place = np.where(reaching >= 0, reaching, expected.argmax(axis=0))
     columns = np.arange(x.shape[1])
-    return np.maximum(_inverse_log_odds(x[place, columns]), bimodal_rule(scores))
+    return np.maximum(_inverse_log_odds(x[place, columns]), bimodal_rule(scores, witness))
 
 
 def get_rule(name: str, witness: Array | None = None) -> Rule:
@@ -201,11 +236,13 @@ def get_rule(name: str, witness: Array | None = None) -> Rule:
 
     Args:
         name: of the rule.
-        witness: for `precision`; see `precision_rule`.
+        witness: for `bimodal` and `precision`; see `separated` and `precision_rule`.
 
     Raises:
         InputError: for an unknown name, listing those that exist, or a number outside (0, 1).
     """
+    if name == DEFAULT_RULE:
+        return partial(bimodal_rule, witness=witness)
     if name in RULES:
         return RULES[name]
     if name.startswith(PRECISION):
@@ -265,7 +302,7 @@ class Thresholds:
 
 
 def learn_thresholds(scores: Array, rule: str = DEFAULT_RULE, witness: Array | None = None) -> Thresholds:
-    """Thresholds and calibration from unlabelled scores N x C in 0..1; `witness` is that of `precision_rule`.
+    """Thresholds and calibration from unlabelled scores N x C in 0..1; `witness` is that of `get_rule`.
 
     With fewer than 10 images the threshold is set a little above the greatest score seen; a class whose scores are all
     alike is given to no image. A note says so.
