@@ -33,7 +33,7 @@ class Quality:
 QUALITIES: dict[str, Quality] = {
     "fast": Quality("trained", engines=EIGHT_BITS),
     "standard": Quality(None),
-    "best": Quality(None, views="two-near-sizes"),
+    "best": Quality(None, views="tiled"),
 }
 """By the name that `--quality` takes."""
 

@@ -125,7 +125,7 @@ def _seen(quality: Quality, model: LoadedModel) -> tuple[tuple[int, ...], str]:
 
 
 def _sight(size: tuple[int, ...], views: str) -> str:
-    factors = ", ".join(f"{factor:g}" for factor in VIEWS[views])
+    factors = ", ".join(map(str, VIEWS[views]))
     return f"{size[0]} x {size[1]} pixels" + (f" times {factors}" if len(VIEWS[views]) > 1 else "")
 
 

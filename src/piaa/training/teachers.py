@@ -17,7 +17,7 @@ from piaa.method.evidence import Evidence
 from piaa.method.learning import learn, sample_scores
 from piaa.method.patch_classifier import PatchClassifier
 from piaa.method.recipes import get_recipe
-from piaa.method.thresholds import learn_thresholds
+from piaa.method.thresholds import DEFAULT_RULE, learn_thresholds
 from piaa.training.material import Material
 
 CLIP_SCALE = 100.0
@@ -79,7 +79,9 @@ def learn_piaa(material: Material, recipe: str = "default") -> PatchClassifier:
     for cls, patches, rows in material.batches():
         evidence.update(cls, patches, rows, prototypes, chosen.text_scale)
     classifier = learn(evidence, prototypes, chosen).classifier
-    return replace(classifier, thresholds=learn_thresholds(sample_scores(classifier, evidence)))
+    sampled = evidence.sample.cls
+    witness = None if sampled is None else classifier.cls_witness(sampled)
+    return replace(classifier, thresholds=learn_thresholds(sample_scores(classifier, evidence), DEFAULT_RULE, witness))
 
 
 TEACHERS: dict[str, Callable[[Material], Teacher]] = {"clip": clip_teacher, "piaa": piaa_teacher}
