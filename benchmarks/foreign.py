@@ -92,6 +92,8 @@ def called_foreign(worlds: list[tuple], kinds: list[tuple], console: Console) ->
                 assert novelty is not None
                 every = [*foreign.values(), *changed.values(), test]
                 marks.append([100 * float((novelty.strangeness(*seen) > 1).float().mean()) for seen in every])
+        if not marks:  # more images than there are
+            continue
         means = [statistics.mean(values) for values in zip(*marks, strict=True)]
         table.add_row(str(count), *(f"{mean:.1f}" for mean in means), f"at most {max(row[-1] for row in marks):.1f}")
     console.print(table)
