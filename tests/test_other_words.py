@@ -96,6 +96,7 @@ def test_a_list_is_known_by_name_and_words_for_one_thing_are_left_out(folder: Pa
     fit = ("fit", folder / "in", "--labels", tmp_path / "labels.txt", "--image-size", "trained", "--out", out)
     told = run(*fit, "--other-words", "coco")
     assert "left out of the other words" in told
+    assert "these other words keep nothing away" in told
     names = [name for name, _ in Classifier.load(out).settings["other_words"]]
     assert "umbrella" in names
     assert "cat" not in names

@@ -158,7 +158,9 @@ class Recognizer(Fitted):
             learner = Learner(setup, labels, prototypes, recipe, others=others, other_words=words)
         else:
             learner = MethodLearner(setup, labels, method, templates_of(method, self.templates))
-        learner.vocabulary_notes = unknown_notes(setup.model, labels) or learner.vocabulary_notes
+        told = unknown_notes(setup.model, labels) or learner.vocabulary_notes
+        useless = unknown_notes(setup.model, words, "these other words keep nothing away")
+        learner.vocabulary_notes = told + useless
         for note in learner.vocabulary_notes:
             warnings.warn(note, stacklevel=3)
         return learner

@@ -46,10 +46,15 @@ def words_of(query: str) -> list[str]:
     return re.findall(r"\w+", query.lower())
 
 
-def unknown_notes(model: LoadedModel, labels: Sequence[Label]) -> list[str]:
-    """What a user should know of class names that the model has never met, in sentences; empty when all is well.
+def unknown_notes(model: LoadedModel, labels: Sequence[Label], so: str = "their labels are chance") -> list[str]:
+    """What a user should know of words that the model has never met, in sentences; empty when all is well.
 
     A class counts as unknown where each of its phrases has a word that is.
+
+    Args:
+        model: of which the words are asked.
+        labels: class names, or other words.
+        so: what follows for them.
     """
     unknown = [
         label.name
@@ -61,6 +66,6 @@ def unknown_notes(model: LoadedModel, labels: Sequence[Label]) -> list[str]:
     more = f" and {len(unknown) - MOST_NAMED} more" if unknown[MOST_NAMED:] else ""
     named = ", ".join(map(repr, unknown[:MOST_NAMED])) + more
     return [
-        f"the model {model.name} has never met {len(unknown)} of the {len(labels)} words: {named}; their labels are "
-        "chance. Take another model, such as --model ViT-B-16 --pretrained openai"
+        f"the model {model.name} has never met {len(unknown)} of the {len(labels)} words: {named}; {so}. "
+        "Take another model, such as --model ViT-B-16 --pretrained openai"
     ]
