@@ -85,7 +85,14 @@ def test_the_command_line_takes_a_file_and_merged_shards_know_it(folder: Path, t
     assert whole.label_names == words(True)
     assert [name for name, _ in whole.settings["other_words"]] == words(False)
     assert torch.equal(whole.learnt.weight, merged.learnt.weight)
-    told = run("explain", min((folder / "in").iterdir()), "--classifier", tmp_path / "whole.piaa", "--out", tmp_path)
+    told = run(
+        "explain",
+        min((folder / "in").iterdir()),
+        "--classifier",
+        tmp_path / "whole.piaa",
+        "--out",
+        tmp_path / "why.png",
+    )
     assert "error" not in told.lower()
 
 
