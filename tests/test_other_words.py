@@ -10,13 +10,16 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from piaa.app.work import Settings, Work, learn_and_tag
 from piaa.classifier import Classifier
 from piaa.cli.main import app
 from piaa.errors import InputError
 from piaa.evaluation.metrics import mean_average_precision
+from piaa.inputs.items import iterate
 from piaa.recognizer import Recognizer
 from piaa.scenes import object_names, render, sample_scene
 from piaa.scenes.folders import write_scene_folder
+from piaa.vocabulary.labels import parse_labels
 
 ASKED = [0, 7, 14, 21, 28, 35, 42, 49, 56, 59]
 
@@ -107,6 +110,15 @@ def test_a_list_is_known_by_name_and_words_for_one_thing_are_left_out(folder: Pa
     names = [name for name, _ in Classifier.load(out).settings["other_words"]]
     assert "umbrella" in names
     assert "cat" not in names
+
+
+def test_the_page_learns_with_other_words(folder: Path) -> None:
+    settings = Settings(other_words=tuple(words(False)))
+    items = list(iterate(folder / "in"))[:12]
+    recognizer, result = learn_and_tag(settings, parse_labels(words(True)), items, Work(), 1)
+    assert len(recognizer.classifier_.settings["other_words"]) == len(words(False))
+    assert recognizer.classifier_.label_names == words(True)
+    assert len(result.items) == 12
 
 
 def test_what_does_not_go_together_is_refused(folder: Path, tmp_path: Path) -> None:

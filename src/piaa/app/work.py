@@ -18,6 +18,7 @@ from piaa.errors import ImageError, InputError, PiaaError
 from piaa.inputs.items import Item, batches
 from piaa.recognizer import Recognizer
 from piaa.vocabulary.labels import Label
+from piaa.vocabulary.other import few_words_notes
 
 LOG = logging.getLogger("piaa.app")
 WORKERS = 2
@@ -174,6 +175,8 @@ def _learn(recognizer: Recognizer, items: Sequence[Item], work: Work) -> None:
         reason = _first_reason(items)
         raise InputError(f"none of the {len(items):,} pictures can be read; the first: {reason}")
     recognizer.adopt(learner)
+    for note in few_words_notes(len(learner.labels), len(recognizer.other_words)):
+        warnings.warn(note, stacklevel=1)
 
 
 def _first_reason(items: Sequence[Item]) -> str:

@@ -21,7 +21,6 @@ from piaa.cli.watching import watching
 from piaa.errors import InputError
 
 if TYPE_CHECKING:
-    from piaa.classifier import Classifier
     from piaa.engine import Learner
     from piaa.jobs.evidence import Keeper
     from piaa.recognizer import Recognizer
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 TOLD_FROM = 50
 """Images from which on an estimate of quality is worth telling."""
 MOST_NAMED = 5
-FEW_WORDS = 40
-"""Words up to which other words help most: docs/adaptive.md."""
 """Classes that a note names; --verbose names all of them."""
 
 
@@ -79,11 +76,13 @@ def fit(
 ) -> None:
     """Learn a classifier from unlabelled images and class names (PVCL)."""
     from piaa.cluster import spread_fit
+    from piaa.engine import Learner
     from piaa.inputs.sources import read_arguments
     from piaa.jobs import fit_job, parse_max_errors, parse_share
     from piaa.methods import MethodLearner
     from piaa.recognizer import Recognizer
     from piaa.vocabulary.labels import read_labels
+    from piaa.vocabulary.other import few_words_notes
 
     limit, share = options.usage(parse_max_errors, max_errors), options.usage(parse_share, shard)
     if cluster and (share.count > 1 or keep_evidence or update or method != "piaa"):
@@ -141,7 +140,9 @@ def fit(
         show_classes("keep their text prototype, since no patches were found for them", report["fallbacks"])
         show_classes("have no threshold of their own", report["threshold_notes"])
         show_quality(report, recognizer.classifier_.label_names)
-        show_few_words(recognizer.classifier_)
+        if isinstance(learner, Learner):
+            for note in few_words_notes(len(learner.labels), len(learner.other_words)):
+                show_note(note)
     if summary.failed:
         raise typer.Exit(INCOMPLETE)
 
@@ -193,16 +194,6 @@ def show_quality(report: dict[str, Any], names: list[str]) -> None:
         markup=False,
         highlight=False,
     )
-
-
-def show_few_words(classifier: Classifier) -> None:
-    """What helps where few words are asked for."""
-    settings = classifier.settings
-    if "recipe" in settings and len(classifier.labels) <= FEW_WORDS and "other_words" not in settings:
-        show_note(
-            f"with {len(classifier.labels)} words, things that none of them names are easily taken for one of them: "
-            "say with --other-words what else the images may show (a file, or coco); see docs/adaptive.md"
-        )
 
 
 def show_classes(what: str, reasons: dict[str, str]) -> None:

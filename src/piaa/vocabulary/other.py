@@ -19,6 +19,20 @@ things of COCO reach 0.91 (bicycle and motorcycle); one thing in two words has 0
 couch)."""
 
 
+FEW = 40
+"""Labels up to which other words help most: docs/adaptive.md."""
+
+
+def few_words_notes(labels: int, others: int) -> list[str]:
+    """What helps where few labels are asked for and no other words are known, in sentences."""
+    if labels > FEW or others:
+        return []
+    return [
+        f"with {labels} words, things that none of them names are easily taken for one of them: say with --other-words "
+        "what else the images may show (a file of words, or coco)"
+    ]
+
+
 def parse_other_words(words: Sequence[str | Label], labels: Sequence[Label]) -> list[Label]:
     """The other words, without those that are among the labels or their synonyms.
 
