@@ -136,7 +136,8 @@ class Learner:
     ) -> None:
         self.setup, self.labels, self.recipe, self.others = setup, list(labels), recipe, list(others)
         self.prototypes, self.other_words = prototypes.float().cpu(), list(other_words)
-        self.vocabulary_notes = vocabulary_notes([label.name for label in labels], self.asked)
+        alone = len(labels) == 1 and other_words  # the one class has something to be told from
+        self.vocabulary_notes = [] if alone else vocabulary_notes([label.name for label in labels], self.asked)
         self.preprocess = setup.preprocess
         self.fingerprint = digest(
             setup.describe(),
