@@ -37,9 +37,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             result = run_demo(folder, seed, unlabelled=arguments.unlabelled, test=arguments.test, **options)
             runs.append(result.metrics | {"rules": by_rule(result)})
-    show(runs)
     if arguments.out:
         arguments.out.write_text(json.dumps(runs, indent=2) + "\n")
+    show(runs)
 
 
 def by_rule(result: DemoResult) -> dict[str, dict[str, float]]:
@@ -58,9 +58,9 @@ def show(runs: list[dict]) -> None:
         return f"{np.mean(values):.1f} ± {np.std(values):.1f}"
 
     table = Table("method", "mAP", "small", "medium", "large", title=f"mAP, mean ± spread over {len(runs)} seeds, %")
-    for method, name in METHOD_NAMES.items():
+    for method in runs[0]["map_by_size"]:
         sizes = [cell([run["map_by_size"][method][size] for run in runs]) for size in ("small", "medium", "large")]
-        table.add_row(name, cell([run[f"{method}_map"] for run in runs]), *sizes)
+        table.add_row(METHOD_NAMES[method], cell([run[f"{method}_map"] for run in runs]), *sizes)
     marks = Table("labels decided by", "CF1", "OF1", title="F1 of PIAA's labels, %")
     for rule in runs[0]["f1"]:
         marks.add_row(rule, *(cell([run["f1"][rule][key] for run in runs]) for key in ("cf1", "of1")))

@@ -122,7 +122,7 @@ class Recipe:
         purifier: a name of `piaa.method.pvcl.PURIFIERS`: what stage II keeps.
         background: how many classes' worth "anything else" counts in the prior of eq. 4; 0: none, as published.
         background_spread: how much of the covariance of "anything else" is that of all patches, 0 to 1; 0: it has that
-            of the classes. `piaa.method.pvcl.with_wide_background`
+            of the classes. `piaa.method.gaussian.with_wide_background`
         purify_scale: s_gda, the softmax scale on the discriminant scores in stage II (`threshold` alone uses it).
         scales: the rule for the scales of inference.
         alpha: weight of the patch scores in eq. 13, 0 to 1.
