@@ -171,6 +171,13 @@ def test_reasons_come_from_the_labels(labels, expected):
     assert reason(entry(**labels)) == expected
 
 
+def test_an_image_that_was_called_foreign_says_so():
+    """Its labels have scores above their thresholds, and were given all the same to nobody."""
+    calls = (LabelCall("cow", 0.94, "missed", None), LabelCall("sun", 0.45, "missed", None))
+    told = reason(GalleryImage("x", Image.new("RGB", (40, 30)), calls))
+    assert told.startswith("Taken for an image unlike those of the fit, and so given no label; missed 2 of 2 labels")
+
+
 def test_worst_images_first_and_only_failures():
     good, half = entry("good", right=3), entry("half", right=1, missed=1)
     none, many = entry("none", right=0, missed=1), entry("many", right=0, missed=1, wrong=3)

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from piaa.evaluation.metrics import SIZE_BINS
 from piaa.report.data import GalleryImage, LabelCall, State
 
+GIVEN = 0.5
+"""The calibrated score from which on a label is given, but to images unlike those of the fit."""
+
 
 def calls(entry: GalleryImage, state: State) -> list[LabelCall]:
     """The labels of one image that are `right`, `wrong` or `missed`."""
@@ -36,6 +39,8 @@ def reason(entry: GalleryImage) -> str:
     if not wrong and not missed:
         return "Every label is right."
     parts = []
+    if any(call.score >= GIVEN for call in missed):
+        parts.append("taken for an image unlike those of the fit, and so given no label")
     if missed:
         whole = len(missed) + len(right)
         parts.append(f"missed {len(missed)} of {whole} {'label' if whole == 1 else 'labels'} ({_missed_why(missed)})")
