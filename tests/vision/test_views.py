@@ -21,6 +21,15 @@ from piaa.vision.encoder import Encoded
 from piaa.vision.models import EMBEDDED
 from piaa.vision.views import cut, joined, views_of
 
+OPTIONS = {
+    "front_end": None,
+    "resize": None,
+    "device": "cpu",
+    "precision": "fp32",
+    "engine": "eager",
+    "batch_size": 2,
+}
+
 
 def pictures(count: int) -> list[Image.Image]:
     return [render(sample_scene(3, "test", index), (160, 160)) for index in range(count)]
@@ -42,16 +51,8 @@ def test_views_are_whole_patches(size: tuple[int, int], patch: tuple[int, int], 
 
 
 def test_both_views_give_their_patches_and_the_smaller_one_its_cls() -> None:
-    options = {
-        "front_end": None,
-        "resize": None,
-        "device": "cpu",
-        "precision": "fp32",
-        "engine": "eager",
-        "batch_size": 2,
-    }
     plain, several, large = (
-        setup_of((EMBEDDED, None), image_size=side, views=views, **options)
+        setup_of((EMBEDDED, None), image_size=side, views=views, **OPTIONS)
         for side, views in ((128, "one"), (128, "two-sizes"), (192, "one"))
     )
     assert several.preprocess.image_size == (192, 192)
@@ -70,16 +71,8 @@ def test_both_views_give_their_patches_and_the_smaller_one_its_cls() -> None:
 
 
 def test_tiles_are_seen_by_themselves_and_put_together_again() -> None:
-    options = {
-        "front_end": None,
-        "resize": None,
-        "device": "cpu",
-        "precision": "fp32",
-        "engine": "eager",
-        "batch_size": 2,
-    }
     tiled, quarter = (
-        setup_of((EMBEDDED, None), image_size=side, views=views, **options)
+        setup_of((EMBEDDED, None), image_size=side, views=views, **OPTIONS)
         for side, views in ((128, "tiled"), (96, "one"))
     )
     images = torch.stack([tiled.preprocess(picture) for picture in pictures(3)])

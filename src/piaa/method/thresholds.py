@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piaa.errors import InputError
+from piaa.method.mixture import Mixture, two_gaussians
 
 Array = NDArray[np.float64]
 Rule = Callable[[Array], Array]
@@ -49,9 +50,7 @@ def log_odds(scores: Array) -> Array:
 
 def mixture_rule(scores: Array) -> Array:
     """Two Gaussians on the log-odds, by expectation-maximisation; the threshold is where both weigh the same."""
-    x = log_odds(scores)
-    low, high, spread_low, spread_high, share = _two_gaussians(x)
-    return _inverse_log_odds(_crossing(low, high, spread_low, spread_high, share))
+    return _inverse_log_odds(two_gaussians(log_odds(scores)).crossing)
 
 
 def otsu_rule(scores: Array) -> Array:
@@ -109,31 +108,37 @@ def bimodal_rule(scores: Array, witness: Array | None = None) -> Array:
     images, and too wide for a class that many of them show. A single class's mixture is uncertain and the classes of a
     run are alike in this, so all of them have the one or the other.
     """
-    mixture = mixture_rule(scores)
-    return mixture if separated(scores, witness) else np.maximum(mixture, tail_rule(scores, TAIL))
+    return _bimodal(scores, two_gaussians(log_odds(scores)), witness)
 
 
 def separated(scores: Array, witness: Array | None = None) -> bool:
     """Whether the scores of the typical class have two modes, absent and present, with nothing between them.
 
-    Ashman's D = (mean - mean) / sqrt((variance + variance) / 2) of the mixture (Ashman, Bird and Zepf 1994) is
-    `CLEARLY_SEPARATED` or more on the median over classes. Where it is `SEPARATED` or more, the mixture may have taken
-    look-alikes for present: then it must find the typical class in `COMMON` of the images at most, and another witness
-    must speak for its labels `VOICED` as much as for the clearest ones (`doubted`).
+    Ashman's D of the mixture is `CLEARLY_SEPARATED` or more on the median over classes. Where it is `SEPARATED` or
+    more, the mixture may have taken look-alikes for present: then it must find the typical class in `COMMON` of the
+    images at most, and another witness must speak for its labels `VOICED` as much as for the clearest ones (`doubted`).
 
     Args:
         scores: N x C in 0..1.
         witness: N x C, in any unit; None: there is none.
     """
-    low, high, spread_low, spread_high, share = _two_gaussians(log_odds(scores))
-    distance = np.median((high - low) / np.sqrt((spread_low**2 + spread_high**2) / 2))
+    return _separated(scores, two_gaussians(log_odds(scores)), witness)
+
+
+def _bimodal(scores: Array, mixture: Mixture, witness: Array | None) -> Array:
+    values = _inverse_log_odds(mixture.crossing)
+    return values if _separated(scores, mixture, witness) else np.maximum(values, tail_rule(scores, TAIL))
+
+
+def _separated(scores: Array, mixture: Mixture, witness: Array | None) -> bool:
+    distance = np.median(mixture.distance)
     if distance < SEPARATED or distance >= CLEARLY_SEPARATED:
         return bool(distance >= CLEARLY_SEPARATED)
-    if np.median(share) > COMMON:
+    if np.median(mixture.share) > COMMON:
         return False
     if witness is None:
         return True
-    heard = _heard(scores, mixture_rule(scores), spread_low, witness, LARGER_PART)
+    heard = _heard(scores, _inverse_log_odds(mixture.crossing), mixture.spread_low, witness, LARGER_PART)
     return heard is None or float(heard.right[-1]) >= VOICED
 
 
@@ -162,11 +167,11 @@ def precision_rule(scores: Array, target: float, witness: Array | None = None) -
         target: of the precision, 0 to 1.
         witness: N x C, what else speaks for a class in an image, in any unit: [CLS] alone. None: nothing does.
     """
-    values = _expected_precision(scores, target, witness)
-    if witness is None or separated(scores, witness):
+    mixture = two_gaussians(log_odds(scores))
+    values = np.maximum(_expected_precision(scores, mixture, target), _bimodal(scores, mixture, witness))
+    if witness is None or _separated(scores, mixture, witness):
         return values
-    _, _, spread_of_absence, _, _ = _two_gaussians(log_odds(scores))
-    return doubted(scores, values, spread_of_absence, witness, target)
+    return doubted(scores, values, mixture.spread_low, witness, target)
 
 
 def doubted(scores: Array, values: Array, spread: Array, witness: Array, target: float) -> Array:
@@ -221,14 +226,14 @@ def _heard(scores: Array, values: Array, spread: Array, witness: Array, clearest
     return Heard(height[above][order], (np.cumsum(voices) / np.arange(1, len(voices) + 1) - least) / (most - least))
 
 
-def _expected_precision(scores: Array, target: float, witness: Array | None) -> Array:
+def _expected_precision(scores: Array, mixture: Mixture, target: float) -> Array:
     """The thresholds that the mixture alone gives."""
     x = np.sort(log_odds(scores), axis=0)[::-1]
-    expected = np.cumsum(_present(x), axis=0) / np.arange(1, len(x) + 1)[:, None]
+    expected = np.cumsum(mixture.present(x), axis=0) / np.arange(1, len(x) + 1)[:, None]
     reaching = np.where(expected >= target, np.arange(len(x))[:, None], -1).max(axis=0)
     place = np.where(reaching >= 0, reaching, expected.argmax(axis=0))
     columns = np.arange(x.shape[1])
-    return np.maximum(_inverse_log_odds(x[place, columns]), bimodal_rule(scores, witness))
+    return _inverse_log_odds(x[place, columns])
 
 
 def get_rule(name: str, witness: Array | None = None) -> Rule:
@@ -349,25 +354,6 @@ def _inverse_log_odds(x: Array) -> Array:
     return result
 
 
-def _two_gaussians(x: Array, rounds: int = 100) -> tuple[Array, Array, Array, Array, Array]:
-    """EM of all classes side by side: means, spreads of absent and present, share of present."""
-    low, high = np.quantile(x, 0.4, axis=0), np.quantile(x, 0.97, axis=0)
-    spread = x.std(axis=0).clip(min=1e-6)
-    floor = 0.05 * spread
-    spread_low, spread_high, share = spread / 2, spread / 2, np.full(x.shape[1], 0.1)
-    for _ in range(rounds):
-        gap = _log_density(x, high, spread_high) - _log_density(x, low, spread_low)
-        present = 1 / (1 + np.exp(-np.clip(gap + np.log(share / (1 - share)), -50, 50)))
-        absent = 1 - present
-        share = present.mean(axis=0).clip(1 / (2 * len(x)), 0.6)
-        high = (present * x).sum(axis=0) / present.sum(axis=0).clip(min=1e-9)
-        low = (absent * x).sum(axis=0) / absent.sum(axis=0).clip(min=1e-9)
-        spread_high = np.sqrt((present * (x - high) ** 2).sum(axis=0) / present.sum(axis=0).clip(min=1e-9))
-        spread_low = np.sqrt((absent * (x - low) ** 2).sum(axis=0) / absent.sum(axis=0).clip(min=1e-9))
-        spread_high, spread_low = spread_high.clip(min=floor), spread_low.clip(min=floor)
-    return low, high, spread_low, spread_high, share
-
-
 def expected_average_precision(scores: Array) -> Array:
     """AP of each class over these images if the mixture's posterior probabilities were true: C, 0 to 1.
 
@@ -377,32 +363,7 @@ def expected_average_precision(scores: Array) -> Array:
         scores: N x C in 0..1, unlabelled.
     """
     x = np.sort(log_odds(scores), axis=0)[::-1]
-    present = _present(x)
+    present = two_gaussians(x).present(x)
     precision = np.cumsum(present, axis=0) / np.arange(1, len(x) + 1)[:, None]
     result: Array = (precision * present).sum(axis=0) / present.sum(axis=0).clip(min=EPSILON)
-    return result
-
-
-def _present(x: Array) -> Array:
-    """Posterior probability of presence at log-odds N x C; 0 below the mean of absence."""
-    low, high, spread_low, spread_high, share = _two_gaussians(x)
-    gap = _log_density(x, high, spread_high) - _log_density(x, low, spread_low) + np.log(share / (1 - share))
-    result: Array = np.where(x < low, 0.0, 1 / (1 + np.exp(-np.clip(gap, -50, 50))))
-    return result
-
-
-def _log_density(x: Array, mean: Array, spread: Array) -> Array:
-    result: Array = -0.5 * ((x - mean) / spread) ** 2 - np.log(spread)
-    return result
-
-
-def _crossing(low: Array, high: Array, spread_low: Array, spread_high: Array, share: Array) -> Array:
-    """Between the means, the first place where the present component outweighs the absent one, by bisection."""
-    left, right = low.copy(), np.maximum(high, low)
-    for _ in range(60):
-        middle = (left + right) / 2
-        gap = _log_density(middle, high, spread_high) - _log_density(middle, low, spread_low)
-        present = gap + np.log(share / (1 - share)) > 0
-        left, right = np.where(present, left, middle), np.where(present, middle, right)
-    result: Array = right
     return result
